@@ -10,8 +10,10 @@ from typing import Any, Self
 
 import httpx
 from argon2 import PasswordHasher
+from fastapi._compat import v2
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
+from pydantic import TypeAdapter
 
 from console import app, page_templates
 from console.auth import passwords
@@ -45,6 +47,20 @@ class CompiledTemplates(BytecodeCache):
 
 
 page_templates.Environment = partial(Environment, bytecode_cache=CompiledTemplates())  # type: ignore[assignment,misc]
+
+
+_TYPE_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+
+
+def _type_adapter(annotated: Any, config: Any = None) -> TypeAdapter[Any]:
+    """As ``TypeAdapter``, once for each type: the routes of every console have the same parameters, and half of its start is this."""
+    key = f"{id(annotated.__origin__)} {annotated!r} {config!r}"
+    if key not in _TYPE_ADAPTERS:
+        _TYPE_ADAPTERS[key] = TypeAdapter(annotated, config=config)
+    return _TYPE_ADAPTERS[key]
+
+
+v2.TypeAdapter = _type_adapter  # type: ignore[assignment,misc]
 
 
 def add_users(database: Database) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from db.engine import Database
 from db.notify import notify
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import sign_in
 from tests.support.console import RunningConsole, add_users
 
 # Counts the events that the page was told, and lets a test say that the page is out of sight.
@@ -22,11 +22,11 @@ _OBSERVED = """
 
 
 @contextmanager
-def viewer_page(database: Database, folder: Path) -> Iterator[Page]:
-    """Run a console and yield a page of Chromium in which a viewer is signed in."""
+def viewer_page(database: Database, folder: Path, chromium: Browser) -> Iterator[Page]:
+    """Run a console and yield a page of the browser in which a viewer is signed in."""
     add_users(database)
-    with RunningConsole(database, folder) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+    # bypass_csp: `wait_for_function` evaluates text.
+    with RunningConsole(database, folder) as console, chromium.new_page(base_url=console.url, bypass_csp=True) as page:
         page.add_init_script(_OBSERVED)
         sign_in(page, console.url, "viewer")
         yield page

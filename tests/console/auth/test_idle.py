@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from db.engine import Database
 from tests.support.console import RunningConsole
@@ -41,9 +41,9 @@ def test_a_request_of_a_script_leaves_the_idle_time_and_one_of_a_person_ends_it(
 
 
 @pytest.fixture
-def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+def page(database: Database, tmp_path: Path, chromium: Browser) -> Iterator[Page]:
     """A page of a viewer."""
-    with viewer_page(database, tmp_path) as opened:
+    with viewer_page(database, tmp_path, chromium) as opened:
         yield opened
 
 

@@ -31,7 +31,7 @@ def _console(database: Database, folder: Path, issuer: str, **files: Path) -> It
 
 def _flood(pool: ThreadPoolExecutor, browser: Browser, path: str, cookie: str = "") -> list[Future[httpx.Response]]:
     url, headers = str(browser.base_url).rstrip("/") + path, {"Cookie": cookie} if cookie else {}
-    return [pool.submit(httpx.get, url, headers=headers, timeout=600) for _ in range(REQUESTS)]
+    return [pool.submit(httpx.get, url, headers=headers, timeout=600, verify=False) for _ in range(REQUESTS)]
 
 
 def _refused(asked: list[Future[httpx.Response]], count: int) -> None:

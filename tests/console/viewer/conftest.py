@@ -17,7 +17,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset
 from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import sign_in
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.viewer_units import photograph_with_finding, series_with_findings
 
@@ -67,13 +67,6 @@ def browser(node: ViewerNode) -> Iterator[Browser]:
     """A browser that is signed in as a clinician."""
     with node.console.browser("clinician") as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    """Debian's Chromium without a window."""
-    with headless_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

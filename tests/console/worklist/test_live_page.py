@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route
 
 from db.engine import Database
 from tests.support.live_page import announce_change, viewer_page
@@ -13,9 +13,9 @@ from tests.support.records import Sender, complete, plan, run
 
 
 @pytest.fixture
-def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+def page(database: Database, tmp_path: Path, chromium: Browser) -> Iterator[Page]:
     """A page of a viewer, on a node without studies."""
-    with viewer_page(database, tmp_path) as opened:
+    with viewer_page(database, tmp_path, chromium) as opened:
         yield opened
 
 
