@@ -57,12 +57,13 @@ def test_nodules_have_their_size_and_position(diameter: float) -> None:
     chest = make_chest(3, slices=100, size=200, slice_mm=1.5, pixel_mm=1.0, diameters_mm=(diameter,))
     (nodule,) = chest.nodules
     spacing, origin = np.array(chest.spacing_mm), np.array(chest.origin_mm)[::-1]
-    zyx = np.stack(np.meshgrid(*(np.arange(n) for n in chest.hu.shape), indexing="ij"), -1) * spacing + origin
-    near = np.linalg.norm(zyx - np.array(nodule.position_mm)[::-1], axis=-1) < diameter / 2 + 2.5
-    solid = near & (chest.hu > -400)
+    centre = (np.array(nodule.position_mm)[::-1] - origin) / spacing
+    axes = np.ogrid[tuple(slice(n) for n in chest.hu.shape)]
+    distance = sum(((axis - c) * mm) ** 2 for axis, c, mm in zip(axes, centre, spacing, strict=True)) ** 0.5
+    solid = (distance < diameter / 2 + 2.5) & (chest.hu > -400)
     volume_mm3 = solid.sum() * spacing.prod()
     assert (6 * volume_mm3 / np.pi) ** (1 / 3) == pytest.approx(diameter, rel=0.12, abs=0.6)
-    np.testing.assert_allclose(zyx[solid].mean(0), nodule.position_mm[::-1], atol=1.0)
+    np.testing.assert_allclose(np.argwhere(solid).mean(0) * spacing + origin, nodule.position_mm[::-1], atol=1.0)
 
 
 def test_a_nodule_that_does_not_fit_is_an_error() -> None:

@@ -151,12 +151,12 @@ def test_an_unusable_slice_is_refused(model: HistologyClassifier, chest: Volume,
 
 @pytest.mark.parametrize("kind", ["noise", "document", "plain_skin", "texture"])
 def test_drawn_pictures_are_refused(model: HistologyClassifier, kind: str) -> None:
-    pictures = [drawn_pictures.draw_picture(kind, seed) for seed in range(2000, 2040)]
+    pictures = [drawn_pictures.draw_picture(kind, seed) for seed in range(2000, 2020)]
     grey = [picture(rgb.mean(axis=2).astype(np.uint8)) for rgb in pictures]
     colour = [Photograph(rgb, "", None, "", "", None, ()) for rgb in pictures]
-    for items, least in ((grey, 38), (colour, 38)):
+    for items in (grey, colour):
         refused = [said for said in model.predict(items) if said.outcome is Outcome.ABSTAINED and not said.probabilities]
-        assert len(refused) >= least
+        assert len(refused) >= 19
         assert all(said.reason for said in refused)
 
 

@@ -65,7 +65,7 @@ def test_no_lung_field_in_air_or_in_tissue(value: int) -> None:
 
 
 @pytest.mark.parametrize("spacing", [(3.0, 0.564, 0.564), (1.6, 0.781, 0.781)])
-@pytest.mark.parametrize("diameter", [6.0, 12.0, 18.0])
+@pytest.mark.parametrize("diameter", [6.0, 14.0])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_synthetic_nodule_has_the_requested_volume(spacing: tuple[float, float, float], diameter: float, kind: str) -> None:
     rng = np.random.default_rng(3)
