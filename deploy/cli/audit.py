@@ -32,10 +32,11 @@ def verify(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the hash chain over all events, and compare it with its anchors.
+    """Verify the hash chain of the audit trail.
 
-    If it is broken, the exit status is 1 and the first wrong event is named. Anchors show what the chain alone cannot: events deleted at
-    its end, and a chain that was written anew. Of archived months whose files are not given, only the ends are compared.
+    It is verified over all events, and compared with its anchors. If it is broken, the exit status is 1 and the first wrong event is named.
+    Anchors show what the chain alone cannot: events deleted at its end, and a chain that was written anew. Of archived months whose files
+    are not given, only the ends are compared.
     """
     from db.anchor.anchor_key import public_key_file
     from db.anchor.time_stamps import load_authorities
@@ -107,7 +108,10 @@ def export(
 
 @app.command()
 def months(config: Config = None, as_json: AsJson = False) -> None:
-    """List the months of the audit trail, with sizes, and the files of those that are archived."""
+    """List the months of the audit trail.
+
+    With their sizes, and the files of those that are archived.
+    """
     from db.audit_archive.months import list_months
 
     with open_database(config) as (_, database):
@@ -121,9 +125,10 @@ def archive(
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="folder for the file", file_okay=False, exists=True)],
     config: Config = None,
 ) -> None:
-    """Write a month to a file, verify the file, and remove the month from the database.
+    """Move a month of the audit trail to a file.
 
-    Needs the role that may upgrade the schema (database.admin_url): the node's own role cannot remove events.
+    The month is removed from the database once the file is verified. Needs the role that may upgrade the schema (database.admin_url): the
+    node's own role cannot remove events.
     """
     from db.audit_archive.month_archive import archive_month
 

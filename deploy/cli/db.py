@@ -145,9 +145,9 @@ def restore(file: FileArgument, config: Config = None) -> None:
 
 @app.command()
 def auditor(name: Annotated[str, typer.Argument(metavar="NAME", help="name of the database role")], config: Config = None) -> None:
-    """Make a database role that may read the views v_* and nothing else.
+    """Make a database role for auditors.
 
-    The password is printed once. For an existing auditor it is replaced.
+    It may read the views v_* and nothing else. The password is printed once. For an existing auditor it is replaced.
     """
     from db.auditor_role import make_auditor
     from db.schema import VIEWS

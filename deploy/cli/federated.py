@@ -51,9 +51,10 @@ def server(
     min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="accepted updates that a round needs")] = 2,
     round_s: Annotated[int, typer.Option("--round-s", min=1, help="a round ends after this many seconds, with what has arrived")] = 3600,
 ) -> None:
-    """Coordinate a training: send the weights to the sites, check their updates, average them, round after round.
+    """Coordinate a training across sites.
 
-    KIT is the folder that holds the kits of all. Continues where DIR has a training with the same options.
+    Sends the weights to the sites, checks their updates and averages them, round after round. KIT is the folder that holds the kits of all.
+    Continues where DIR has a training with the same options.
     """
     _require_flare()
     from models import registry
@@ -76,9 +77,10 @@ def client(
         float, typer.Option("--epsilon", min=0, help="noise on every update, less with a larger number; 0: none. No guarantee of privacy")
     ] = 0.0,
 ) -> None:
-    """Take part in a training with the images of this site, until the coordinator ends it.
+    """Take part in a training with the images of this site.
 
-    Only the changes of the weights and the number of images are sent. What is read here is chosen by this command, not by the coordinator.
+    The coordinator ends it. Only the changes of the weights and the number of images are sent. What is read here is chosen by this command,
+    not by the coordinator.
     """
     _require_flare()
     from models import registry
@@ -119,9 +121,10 @@ def export(
     model: Model = "dermoscopy_7class",
     config: Config = None,
 ) -> None:
-    """Write the images with a current verdict (accepted or corrected) and their labels, for `train federated client`.
+    """Write labelled images for `train federated client`.
 
-    The files hold pixels alone, without the header. The export is an audit event.
+    These are the images with a current verdict, accepted or corrected. The files hold pixels alone, without the header. The export is an
+    audit event.
     """
     from PIL import Image
 

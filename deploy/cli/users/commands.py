@@ -75,9 +75,9 @@ def users_invite(name: Name, role: RoleOption, config: Config = None, as_json: A
 
 @app.command("link")
 def users_link(name: Name, config: Config = None, as_json: AsJson = False) -> None:
-    """Create a link with which a user signs in once without a password.
+    """Create a link that signs a user in once.
 
-    It is valid for 15 minutes. A second factor is still asked for.
+    It needs no password and is valid for 15 minutes. A second factor is still asked for.
     """
     from console.server.address import public_address
     from db.accounts.sign_in_links import make_sign_in_link

@@ -52,6 +52,12 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
     assert "..." not in text.replace("[ARGS]...", "")
 
 
+@pytest.mark.parametrize("group", sorted({command.rpartition(" ")[0] for command in COMMANDS} - {""}))
+def test_no_first_sentence_of_a_group_is_cut_off(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*group.split(), "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
