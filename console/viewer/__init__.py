@@ -2,6 +2,7 @@
 
 ==================  ============================================================================================
 ``routes``          the page, and the data that its scripts read
+``growth``          what has become of the images while the viewer is open
 ``tickets``         what a page that was opened may read, without another audit event for each slice
 ``render_pool``     starts render processes, at most so many at once
 ``rendered_unit``   one unit that is being decoded, or lies decoded in the cache

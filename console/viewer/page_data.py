@@ -5,7 +5,6 @@ from typing import Any
 from db.viewer.viewed_unit import ViewedUnit
 
 CHEST = ("CHEST", "LUNG", "THORAX")
-GREY_VALUES = ("OPT", "US")  # shown from 0 to 255, without Hounsfield units
 
 
 def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) -> dict[str, Any]:
@@ -14,11 +13,13 @@ def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) 
     return {
         "base": f"/viewer/{row.id}/{ticket}",
         "kind": row.kind,
-        "preset": "full" if row.modality in GREY_VALUES else "lung" if _is_chest(unit) else "soft",
+        "preset": "full" if row.modality != "CT" else "lung" if _is_chest(unit) else "soft",
         "problem": problem,
         "job": None if job is None else job.id,
         "begin": finding,
         "image": row.sop_instance_uid,
+        "result": unit.latest_result,
+        "units": len(unit.of_study),
         "verdicts": job.id if job is not None and job.outcome is not None and not job.shadow else None,
         "findings": [_finding(one) for one in unit.findings],
     }

@@ -1,4 +1,4 @@
-"""Decodes the frames of OCT and ultrasound into files of the viewer's cache. Runs in a render process only."""
+"""Decodes images that are no CT slices, such as OCT and ultrasound, into files of the viewer's cache. Runs in a render process only."""
 
 import os
 from collections.abc import Sequence
@@ -7,21 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from console.viewer.render_unit import PIXELS, Report, verify_files
+from console.viewer.render_unit import BYTES_OF, PIXELS, Report, open_grey, verify_files
 from core.errors import GeometryError
+from core.policy.own_objects import is_secondary_capture
 from imaging.frames.frame_series import SOP_CLASSES, FrameSeries, read_frame_series
 from imaging.headers.instance_header import read_header
+from imaging.volume.geometry import slice_normal
+from imaging.wire.tolerant_values import TolerantReader
 
 MODALITY_OF_CLASS = {uid: modality for modality, classes in SOP_CLASSES.items() for uid in classes}
 
 
-def frames_modality(files: Sequence[tuple[Path, str]]) -> str:
-    """The key of `SOP_CLASSES` by which a series is read, as its first file says; "" for a series of slices."""
-    return MODALITY_OF_CLASS.get(read_header(files[0][0]).sop_class_uid, "")
+def frames_modality(files: Sequence[tuple[Path, str]]) -> str | None:
+    """How a series is read: the key of `SOP_CLASSES` that its first file names, "" for images of any other kind, None for CT slices.
+
+    A series with one CT image is read as slices: what a scanner captures of its screen is left out there.
+    """
+    modality = MODALITY_OF_CLASS.get(read_header(files[0][0]).sop_class_uid)
+    if modality is not None:
+        return modality
+    headers = (read_header(path) for path, _ in files)
+    return None if any(head.modality == "CT" and not is_secondary_capture(head.sop_class_uid) for head in headers) else ""
 
 
 def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, modality: str, report: Report) -> dict[str, Any]:
-    """Write the frames as grey values 0 to 255, (Z, Y, X) int16, each reported when it can be read; returns the description."""
+    """Write the frames, each reported when it can be read; returns the description.
+
+    Frames with colours are (Z, Y, X, 3) uint8 RGB, and so are all frames of a series where one has colours. Otherwise grey values of 0 to
+    255, as the window of the header shows them, (Z, Y, X) int16.
+    """
     verify_files(files)
     series = read_frame_series([path for path, _ in files], modality, whole=False)
     spec = series.files[0].spec
@@ -29,12 +43,15 @@ def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
         raise GeometryError("frames of different sizes cannot be displayed as one stack")
     shape = len(series.frames), spec.rows, spec.columns
     images = [list(series.place(index)) for index in range(shape[0])]
+    values = "colour" if series.is_colour else "grey"
     meta: dict[str, Any] = {
         "kind": "series",
+        "values": values,
         "shape": shape,
-        "bytes": int(np.prod(shape)) * 2,
+        "bytes": int(np.prod(shape)) * BYTES_OF[values],
         "spacing_mm": _spacing(series),
         "affine": None,
+        "orientation": _common_orientation(series),
         "images": images,
         "first": next((index for index, (uid, _) in enumerate(images) if uid == first_uid), 0),
         "reason": "the frames of this series are shown as a stack",
@@ -42,12 +59,24 @@ def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
     }
     with (folder / PIXELS).open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, meta["bytes"])  # as in `render_unit`
-    pixels = np.memmap(folder / PIXELS, "<i2", "r+", shape=shape)
+    pixels = np.memmap(folder / PIXELS, np.uint8, "r+", shape=(*shape, 3)) if series.is_colour else open_grey(folder, shape)
     report({"planned": meta})
     for index in sorted(range(shape[0]), key=lambda index: abs(index - meta["first"])):
-        pixels[index] = series.rgb(index).mean(axis=2)
+        frame = series.rgb(index)
+        pixels[index] = frame if series.is_colour else frame[..., 0]
         report({"slice": index})
     return meta
+
+
+def _common_orientation(series: FrameSeries) -> list[float] | None:
+    """Image Orientation (Patient) of the images, such as those of MR; None where they have none, a wrong one, or not the same one."""
+    found = {tuple(TolerantReader(file.header, []).numbers("ImageOrientationPatient", 6) or ()) for file in series.files}
+    orientation = list(found.pop())
+    try:
+        slice_normal(orientation)
+    except (GeometryError, ValueError):
+        return None
+    return None if found else orientation
 
 
 def _spacing(series: FrameSeries) -> tuple[float, float, float]:

@@ -21,7 +21,8 @@ from console.viewer.render_unit import Pause, Report, render_photograph, render_
 from core.errors import NodeError, StorageError
 from core.process_limits import limit_process
 
-META = "meta.json"
+META = "meta-2.json"
+"""Description of a decoded unit. The number changes with the format: what an earlier version has decoded is then decoded again."""
 
 
 def render(order: dict[str, Any], report: Report, pause: Pause) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def render(order: dict[str, Any], report: Report, pause: Pause) -> dict[str, Any
     if order["kind"] == "series":
         if is_slide(files):
             return render_slide(files, folder)
-        if modality := frames_modality(files):
+        if (modality := frames_modality(files)) is not None:
             return render_frames(files, folder, order["first_uid"], modality, report)
         return render_series(files, folder, order["first_uid"], report, pause)
     if order["kind"] == "image":

@@ -1,7 +1,8 @@
 """Decodes one unit into files of the viewer's cache, by the functions that decode it for the models. Runs in a render process only.
 
 A series becomes ``pixels``: int16 Hounsfield units (Z, Y, X), little-endian, in the order of `imaging.volume.volume.read_volume`. A
-photograph becomes ``picture.png``: 8-bit sRGB without loss. ``meta.json`` describes either.
+series of other images becomes ``pixels`` of grey values or colours (`render_frames`), a photograph ``picture.png``: 8-bit sRGB without
+loss. The description of either lies beside it.
 """
 
 import hashlib
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import GeometryError, StorageError
 from imaging.photograph.read import read_photograph
-from imaging.volume.ct_slices import CtSlice, read_slices
+from imaging.volume.ct_slices import CtSlice, Orientation, read_slices
 from imaging.volume.geometry import distances_along_normal, slice_normal
 from imaging.volume.hounsfield import write_hounsfield
 from imaging.volume.volume import VolumePlan, plan_volume
@@ -25,6 +27,8 @@ from imaging.volume.volume import VolumePlan, plan_volume
 Report = Callable[[dict[str, Any]], None]
 Pause = Callable[[], object]
 PIXELS, PICTURE = "pixels", "picture.png"
+BYTES_OF = {"HU": 2, "grey": 2, "colour": 3}
+"""Bytes of a pixel, by what the values of a series are: Hounsfield units and grey values are int16, colours RGB of 8 bits each."""
 THREADS = 2
 
 
@@ -60,10 +64,12 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
     shape = len(slices), slices[0].rows, slices[0].columns
     meta: dict[str, Any] = {
         "kind": "series",
+        "values": "HU",
         "shape": shape,
-        "bytes": int(np.prod(shape)) * 2,
+        "bytes": int(np.prod(shape)) * BYTES_OF["HU"],
         "spacing_mm": plan.spacing_mm,
         "affine": None if reason else plan.affine.tolist(),
+        "orientation": _common_orientation(slices) if reason else None,
         "images": [[s.sop_instance_uid, s.frame] for s in slices],
         "first": first,
         "reason": reason,
@@ -71,7 +77,7 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
     }
     with (folder / PIXELS).open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, meta["bytes"])  # a full disk is an error here, not a signal while pixels are written
-    pixels = np.memmap(folder / PIXELS, "<i2", "r+", shape=shape)
+    pixels = open_grey(folder, shape)
     report({"planned": meta})
 
     def fill(z: int) -> int:
@@ -88,6 +94,11 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
         for done in as_completed([pool.submit(fill, z) for z in outward]):
             report({"slice": done.result()})
     return meta
+
+
+def open_grey(folder: Path, shape: tuple[int, int, int]) -> NDArray[np.int16]:
+    """The pixels of slices without colours, (Z, Y, X), to be written."""
+    return np.memmap(folder / PIXELS, "<i2", "r+", shape=shape)
 
 
 def plan_stack(paths: Sequence[Path]) -> VolumePlan:
@@ -108,15 +119,21 @@ def plan_stack(paths: Sequence[Path]) -> VolumePlan:
     return VolumePlan(tuple(slices), np.eye(4), (0.0, dy, dx), "", tuple(notes))
 
 
+def _common_orientation(slices: Sequence[CtSlice]) -> Orientation | None:
+    """Image Orientation (Patient) of a stack; None where the images have none, or not the same one: the viewer then shows no letters."""
+    found = {s.orientation for s in slices if s.has_geometry}
+    return found.pop() if len(found) == 1 and all(s.has_geometry for s in slices) else None
+
+
 def _spacing(slices: Sequence[CtSlice]) -> tuple[float, float]:
     dy, dx = slices[0].pixel_spacing_mm
     return (dy, dx) if dy > 0 and dx > 0 else (1.0, 1.0)
 
 
 def render_photograph(files: Sequence[tuple[Path, str]], folder: Path) -> dict[str, Any]:
-    """Decode a photograph to a PNG; returns its description."""
+    """Decode a photograph, or another single image with or without colours, to a PNG; returns its description."""
     verify_files(files)
-    photograph = read_photograph(files[0][0])
+    photograph = read_photograph(files[0][0], grey=True)
     Image.fromarray(photograph.rgb).save(folder / PICTURE, compress_level=1)
     rows, columns = photograph.rgb.shape[:2]
     return {

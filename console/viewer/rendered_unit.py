@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.viewer.render_unit import PICTURE, PIXELS
+from console.viewer.render_unit import BYTES_OF, PICTURE, PIXELS
 
 POLL_S = 0.002
 
@@ -56,10 +56,10 @@ class RenderedUnit:
         return await self.wait(lambda: self.finished, timeout_s)
 
     def read_slices(self, first: int, count: int) -> bytes:
-        """Return the pixels of some slices, int16 little-endian. Raises OSError where the cache has lost them."""
+        """Return the pixels of some slices, int16 little-endian or RGB. Raises OSError where the cache has lost them."""
         assert self.meta is not None
         _, rows, columns = self.meta["shape"]
-        size = rows * columns * 2
+        size = rows * columns * BYTES_OF[self.meta["values"]]
         with (self.folder / PIXELS).open("rb") as stream:
             content = os.pread(stream.fileno(), size * count, size * first)
         if len(content) != size * count:

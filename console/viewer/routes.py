@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page
 from console.parameters import RowId
+from console.viewer import growth
 from console.viewer.page_data import first_image, page_data
 from console.viewer.rendered_unit import RenderedUnit
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
-from db.viewer.viewed_unit import UnitImages, find_images, find_overlays, open_unit
+from db.viewer.viewed_unit import UnitImages, find_overlays, open_unit
 
 WAIT_S = 20.0
 SLICE = "X-Slice"
@@ -31,6 +32,7 @@ REMOVED = (
 def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerSource) -> APIRouter:
     """Return the routes of the viewer."""
     routes = APIRouter(include_in_schema=False)
+    routes.include_router(growth.build_router(accounts, templates, source))
 
     @routes.get("/viewer/{unit_id}")
     def viewer_page(request: Request, unit_id: RowId, session: SignedIn, job: int | None = None, finding: int | None = None) -> Response:
@@ -56,7 +58,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         """Describe the images as soon as their headers were read; 422 with the reason where they cannot be displayed."""
         checked = await run_in_threadpool(source.check, ticket, session.id, unit_id)
         rendering = await source.rendering(checked)
-        images = await run_in_threadpool(find_images, accounts.database, unit_id, checked.related_id or None)  # while the headers are read
+        images = await run_in_threadpool(source.images, checked)  # while the headers are read
         if not await rendering.wait(lambda: rendering.meta is not None, WAIT_S):
             return JSONResponse({"waiting": True}, status_code=202)
         if rendering.failure:
@@ -73,7 +75,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
 
     @routes.get("/viewer/{unit_id}/{ticket}/slices/{first}/{count}")
     async def slices(unit_id: RowId, ticket: str, first: int, count: int, session: SignedIn) -> Response:
-        """Send some slices, int16 Hounsfield units, little-endian."""
+        """Send some slices: Hounsfield units or grey values as int16, little-endian; colours as RGB of 8 bits each."""
         rendering = await source.rendering(await run_in_threadpool(source.check, ticket, session.id, unit_id))
         await rendering.wait(lambda: rendering.meta is not None, WAIT_S)
         return await _slices(rendering, first, count)

@@ -75,12 +75,20 @@ class ViewerSource:
         """Return the readable form of a result object; None where the cache has lost it."""
         return self.pool.find(object_name(ticket.related_id, ticket.key))
 
+    def images(self, ticket: Ticket) -> UnitImages | None:
+        """Return the images that a ticket names: those of its result, or those of the unit where more have arrived since; else None."""
+        for job_id in dict.fromkeys((ticket.related_id or None, None)):
+            found = find_images(self.database, ticket.subject_id, job_id)
+            if found is not None and found.key == ticket.key:
+                return found
+        return None
+
     async def rendering(self, ticket: Ticket) -> RenderedUnit:
         """Return the rendered unit of a ticket; where the cache has lost it, the images are decoded again."""
         found = self.pool.find(f"unit-{ticket.subject_id}-{ticket.key}")
         if found is not None:
             return found
-        images = await run_in_threadpool(find_images, self.database, ticket.subject_id, ticket.related_id or None)
-        if images is None or images.removed or images.key != ticket.key:
+        images = await run_in_threadpool(self.images, ticket)
+        if images is None or images.removed:
             raise HTTPException(410, "the images have changed or were deleted: open the viewer anew")
         return await run_in_threadpool(self.start, ticket.subject_id, images)

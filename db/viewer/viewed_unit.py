@@ -23,6 +23,12 @@ _JOBS = text("""
     FROM jobs j WHERE j.unit_id = :id
     ORDER BY j.shadow, j.state IN ('superseded', 'cancelled'), j.outcome IS NULL, j.outcome <> 'findings', j.id DESC
 """)
+MOST_UNITS = 500  # of a study that are listed
+_UNITS_OF_STUDY = text(f"""
+    SELECT u.id, u.kind, u.held, se.modality, se.series_number, se.series_description,
+           row_number() OVER (PARTITION BY u.series_id ORDER BY u.id) AS place, count(*) OVER (PARTITION BY u.series_id) AS of_series
+    FROM units u JOIN series se ON se.id = u.series_id WHERE se.study_id = :study ORDER BY se.series_number, se.id, u.id LIMIT {MOST_UNITS}
+""")
 _FINDINGS = text("SELECT * FROM findings WHERE job_id = :job ORDER BY ordinal")
 _IMAGES_OF_JOB = text("""
     SELECT i.sop_instance_uid, i.sha256, i.size_bytes, i.removed_at, (i.header ->> 'instance_number')::int AS instance_number
@@ -61,13 +67,23 @@ class UnitImages:
 
 @dataclass(frozen=True, slots=True)
 class ViewedUnit:
-    """A unit with the result that is shown: ``job`` is None where the unit has none. Rows are those of their tables."""
+    """A unit with the result that is shown: ``job`` is None where the unit has none. Rows are those of their tables.
+
+    ``of_study``: the units of its study, as `units_of_study` returns them.
+    """
 
     row: Any
     jobs: Sequence[Any]
     job: Any | None
     findings: Sequence[Any]
     images: UnitImages
+    of_study: Sequence[Any]
+
+    @property
+    def latest_result(self) -> int | None:
+        """Number of the last job whose result counts; None where there is none."""
+        counting = (job.id for job in self.jobs if not job.shadow and job.outcome and job.state not in ("superseded", "cancelled"))
+        return max(counting, default=None)
 
     @property
     def newer_images(self) -> bool:
@@ -102,7 +118,18 @@ def open_unit(database: Database, unit_id: int, *, job_id: int | None, viewer: s
         images = _images(connection, row.kind, unit_id, None if job is None else job.id)
         details = {"from": address, "unit": unit_id, "job": None if job is None else job.id, "images": len(images.hashes)}
         audit.record(connection, actor=viewer, action="viewer.opened", subject=f"study:{row.study_id}", details=details)
-    return ViewedUnit(row, jobs, job, findings, images)
+        of_study = connection.execute(_UNITS_OF_STUDY, {"study": row.study_id}).all()
+    return ViewedUnit(row, jobs, job, findings, images, of_study)
+
+
+def units_of_study(database: Database, unit_id: int) -> Sequence[Any]:
+    """Return the units of the study of a unit: series and single images, in the order of their series.
+
+    ``place`` and ``of_series`` number those of one series.
+    """
+    with database.begin() as connection:
+        row = connection.execute(_UNIT, {"id": unit_id}).one_or_none()
+        return [] if row is None else connection.execute(_UNITS_OF_STUDY, {"study": row.study_id}).all()
 
 
 def find_images(database: Database, unit_id: int, job_id: int | None) -> UnitImages | None:
@@ -112,6 +139,11 @@ def find_images(database: Database, unit_id: int, job_id: int | None) -> UnitIma
         if row is None or (job_id is not None and not connection.execute(_JOB_OF_UNIT, {"job": job_id, "id": unit_id}).scalar_one()):
             return None
         return _images(connection, row.kind, unit_id, job_id)
+
+
+def current_images(connection: Connection, kind: str, unit_id: int) -> UnitImages:
+    """Return the images that a unit has now."""
+    return _images(connection, kind, unit_id, None)
 
 
 def _images(connection: Connection, kind: str, unit_id: int, job_id: int | None) -> UnitImages:

@@ -34,6 +34,8 @@ class FrameFile:
         The data set without its pixel data.
     spec
         Description of the pixel data; ``spec.frames`` is the number of frames.
+    is_colour
+        Whether the frames have colours: three samples, or a palette.
     notes
         What was wrong and tolerated, in words.
     """
@@ -65,8 +67,8 @@ class FrameFile:
             self.image_type = tuple(part.upper() for part in read.texts("ImageType"))
             self.instance_number = read.integer("InstanceNumber") or 0
             self.laterality = (read.text("ImageLaterality") or read.text("Laterality")).upper()
-        self._is_colour = self.spec.samples == 3 or self.spec.photometric == "PALETTE COLOR"
-        if not self._is_colour:
+        self.is_colour = self.spec.samples == 3 or self.spec.photometric == "PALETTE COLOR"
+        if not self.is_colour:
             _add_window(self.header, self._one.stored_range, self._one.bits_stored)
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
@@ -76,7 +78,7 @@ class FrameFile:
         """
         data = b"".join(self._file.read(offset, length) for offset, length in self._places[number - 1])
         stored, notes = decode_frame(self._one, data), list[str]()
-        if self._is_colour:
+        if self.is_colour:
             stream = None if self.spec.transfer_syntax_uid in NATIVE else read_codestream(data)
             shown = to_rgb(self.header, self._one, stored, stream, notes)
         else:

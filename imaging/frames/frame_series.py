@@ -42,6 +42,11 @@ class FrameSeries:
     spacing_mm: tuple[float, float, float] | None
     notes: tuple[str, ...]
 
+    @property
+    def is_colour(self) -> bool:
+        """Whether any of the frames has colours."""
+        return any(file.is_colour for file in self.files)
+
     def rgb(self, index: int) -> NDArray[np.uint8]:
         """(Y, X, 3) uint8 of the frame ``index``, from 0. Raises `PixelError`."""
         file, number = self.frames[index]
@@ -74,7 +79,7 @@ def read_frame_series(paths: Sequence[Path], modality: str, *, whole: bool = Tru
     paths
         Files of one series in any order.
     modality
-        A key of `SOP_CLASSES`. Instances of other SOP classes are left out, with a note.
+        A key of `SOP_CLASSES`. Instances of other SOP classes are left out, with a note. "": none is left out.
     whole
         Refuse a concatenation of which an instance is missing.
 
@@ -89,14 +94,15 @@ def read_frame_series(paths: Sequence[Path], modality: str, *, whole: bool = Tru
     CannotUnderstand
         A file is not DICOM.
     """
-    wanted, notes = SOP_CLASSES[modality], list[str]()
+    wanted, notes = SOP_CLASSES.get(modality, {}), list[str]()
     read = [FrameFile(path) for path in paths]
-    files = sorted((file for file in read if file.sop_class_uid in wanted), key=lambda file: (file.instance_number, file.sop_instance_uid))
+    files = [file for file in read if not modality or file.sop_class_uid in wanted]
+    files.sort(key=lambda file: (file.instance_number, file.sop_instance_uid))
     if not files:
         raise NotAnalysable(f"{' or '.join(wanted.values())} Storage is expected, {len(read)} instances of other SOP classes came")
     if len(files) < len(read):
         notes.append(f"{len(read) - len(files)} instances of other SOP classes were left out")
-    if len(sides := {file.laterality for file in files} - {""}) > 1:
+    if modality and len(sides := {file.laterality for file in files} - {""}) > 1:
         raise NotAnalysable(f"the images of one eye are expected, the series has {len(sides)} sides", hint="send each eye as a series")
     if whole:
         check_whole(file.header for file in files)

@@ -16,7 +16,7 @@ export class Controls {
     for (const button of document.querySelectorAll("ol.findings [data-finding]")) {
       button.addEventListener("click", () => viewer.goToFinding(Number(button.dataset.finding)));
     }
-    const actions = { fit: () => viewer.fit(), outlines: () => viewer.toggle("outlines"), "cross-hair": () => viewer.toggle("cross-hair"), help: () => viewer.help() };
+    const actions = { fit: () => viewer.fit(), outlines: () => viewer.toggle("outlines"), "cross-hair": () => viewer.toggle("cross-hair"), help: () => viewer.help(), "news-read": () => this.news(null) };
     for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", actions[button.dataset.action]);
     this.slider.addEventListener("input", () => viewer.goToPlace(Number(this.slider.value)));
     this.heat.addEventListener("input", () => viewer.setHeat(Number(this.heat.value) / 100));
@@ -31,6 +31,7 @@ export class Controls {
   // The images are known: show the controls that they need.
   opened(meta) {
     document.body.dataset.kind = this.viewer.model.geometry.isVolume ? "volume" : meta.kind === "image" ? "photograph" : "stack";
+    document.body.dataset.values = meta.values ?? "colour";
     const { geometry } = this.viewer.model;
     if (geometry.isVolume) for (const button of document.querySelectorAll("[data-plane]")) button.textContent = geometry.planeName(button.dataset.plane);
     const notes = [...(meta.reason ? [`These images make no volume, so that only the images themselves are shown: ${meta.reason}.`] : []), ...meta.notes];
@@ -51,12 +52,12 @@ export class Controls {
   // Marks beside the slider at the slices of the findings.
   marks() {
     const { model, main } = this.viewer, box = one("#marks");
-    if (model.geometry === null || main.plane !== "z" || model.depth < 2) { box.replaceChildren(); return; }
+    if (model.geometry === null || model.place(main.plane).count < 2) { box.replaceChildren(); return; }
     box.replaceChildren(...model.findings.flatMap((finding) => {
       const center = model.centerOf(finding);
       if (center === null) return [];
-      const z = model.geometry.clamp(center)[0], mark = document.createElement("i");
-      mark.style.left = `${((model.geometry.flipped ? model.depth - 1 - z : z) / (model.depth - 1)) * 100}%`;
+      const { place, count } = model.place(main.plane, model.geometry.clamp(center)), mark = document.createElement("i");
+      mark.style.left = `${((place - 1) / (count - 1)) * 100}%`;
       return [mark];
     }));
   }
@@ -103,10 +104,10 @@ export class Controls {
     title.textContent = model.photograph !== null ? model.meta.levels ? "Slide" : "Photograph" : `${geometry.planeName(plane)} ${place}/${count}`;
     title.style.color = geometry.isVolume ? PLANE_COLOURS[plane] : "";
     one(".detail", element).textContent = plane !== "z" ? "" : ofFrames ? `frame ${frame}` : number !== undefined ? `image ${number}` : "";
-    one(".window", element).textContent = model.photograph !== null ? `${geometry.shape[2]} × ${geometry.shape[1]}` : `C ${String(model.window.center).replace("-", "−")}  W ${model.window.width}`;
+    one(".window", element).textContent = model.coloured ? `${geometry.shape[2]} × ${geometry.shape[1]}` : `C ${String(model.window.center).replace("-", "−")}  W ${model.window.width}`;
     for (const side of ["left", "right", "top", "bottom"]) one(`.${side}`, element).textContent = letters?.[side] ?? "";
     element.classList.toggle("loading", model.picture(plane) === null);
-    view.canvas.setAttribute("aria-label", model.photograph !== null ? "Photograph" : `${this.placeText(plane)}, window center ${model.window.center}, width ${model.window.width}`);
+    view.canvas.setAttribute("aria-label", model.photograph !== null ? "Photograph" : model.coloured ? `${this.placeText(plane)}, in colour` : `${this.placeText(plane)}, window center ${model.window.center}, width ${model.window.width}`);
   }
 
   // The value under the pointer.
@@ -115,8 +116,7 @@ export class Controls {
     field.textContent = "";
     if (event === null || model.geometry === null || model.slices === null) return;
     const [u, v] = view.planeAt(event);
-    const value = model.valueAt(model.geometry.fromPlane(view.plane, Math.floor(u), Math.floor(v), model.cross));
-    if (value !== null) field.textContent = model.hounsfield ? `${value} HU` : String(value);
+    field.textContent = model.valueAt(model.geometry.fromPlane(view.plane, Math.floor(u), Math.floor(v), model.cross));
   }
 
   message(title, text = "", busy = false) {
@@ -127,6 +127,16 @@ export class Controls {
     one("h2", box).textContent = title ?? "";
     one("p", box).textContent = text;
     if (title !== null && !busy) this.announce(`${title}. ${text}`);
+  }
+
+  // A line below the images that stays until it is read. `link`: where to find it, and in which words.
+  news(text, link = null) {
+    const box = one("#news"), anchor = one("a", box);
+    box.hidden = text === null;
+    one("span", box).textContent = text ?? "";
+    anchor.hidden = link === null;
+    if (link !== null) Object.assign(anchor, { href: link.href, textContent: link.text });
+    if (text !== null) this.announce(text);
   }
 
   announce(text) {

@@ -1,9 +1,10 @@
 // The viewer: reads the data of the page, fetches the images, and connects model, views and controls.
 
 import { Controls } from "./controls.js";
+import { Growth } from "./growth.js";
 import { bindKeys, bindPointer } from "./input.js";
 import { Model } from "./model.js";
-import { pause, reason, Slices } from "./slices.js";
+import { describe, get, pause, reason, Slices } from "./slices.js";
 import { connectVerdicts } from "./verdicts.js";
 import { Viewport } from "./viewport.js";
 
@@ -20,6 +21,7 @@ class Viewer {
     // The first image is drawn before anything else is fetched; where none can be drawn, nothing waits for it for long.
     this.drawn = Promise.race([new Promise((resolve) => { this.firstDrawn = resolve; }), pause(1500)]);
     this.marking = false;
+    this.failed = false; // no image can be displayed
     for (const view of this.views) bindPointer(view, this);
     bindKeys(this);
     new ResizeObserver(() => this.redraw()).observe(document.querySelector(".stage"));
@@ -29,7 +31,9 @@ class Viewer {
     if (this.page.problem) { this.controls.message("Nothing to display", this.page.problem); return; }
     this.controls.message("Loading the images", "They are decoded on the server; the first ones appear in a moment.", true);
     const meta = this.page.meta ?? (await this.describe());
-    if (meta === null) return;
+    this.failed = meta === null;
+    new Growth(this).follow();
+    if (this.failed) return;
     this.model.open(meta);
     this.controls.opened(meta);
     if (this.page.first !== undefined && this.page.first !== null) this.model.cross[0] = this.page.first;
@@ -45,30 +49,38 @@ class Viewer {
   }
 
   async describe() {
-    for (;;) {
-      const asked = window.viewerEarly?.meta;
-      if (asked !== undefined) delete window.viewerEarly.meta;
-      const reply = (await asked) ?? (await fetch(`${this.page.base}/meta`, { cache: "no-store", redirect: "manual" }));
-      if (reply.status === 200) return reply.json();
-      if (reply.status !== 202 && reply.status !== 503) {
-        this.controls.message("These images cannot be displayed", await reason(reply));
-        return null;
-      }
-      await pause(reply.status === 202 ? 0 : 2000);
-    }
+    const early = window.viewerEarly?.meta;
+    if (early !== undefined) delete window.viewerEarly.meta;
+    const { meta, problem } = await describe(this.page.base, await early);
+    if (meta === null) this.controls.message("These images cannot be displayed", problem);
+    return meta;
   }
 
-  loadSlices(meta) {
+  // `kept`: the slices that are there already, by their place.
+  loadSlices(meta, kept = new Map()) {
     const slices = new Slices(this.page.base, meta.shape, this.model.cross[0], {
+      colour: meta.values === "colour",
       onLoad: () => { this.controls.progress(slices.loaded, Math.min(slices.depth, slices.most)); this.redraw(); },
       onEnd: (text) => this.controls.message("The images cannot be displayed any more", text),
     });
+    slices.adopt(kept);
     this.model.slices = slices;
     slices.start(this.drawn);
   }
 
+  // More images have arrived: the list grows, and the image that is displayed stays.
+  grow(base, meta, replaced) {
+    const kept = this.model.grow(meta, replaced), before = this.model.slices;
+    this.page.base = base;
+    before.stop();
+    this.loadSlices(meta, kept);
+    if (!this.model.geometry.isVolume) this.views.forEach((view, index) => view.show(["z", "y", "x"][index]));
+    this.controls.opened(meta);
+    this.redraw();
+  }
+
   async loadPhotograph() {
-    const reply = await fetch(`${this.page.base}/picture`, { cache: "no-store", redirect: "manual" });
+    const reply = await get(`${this.page.base}/picture`);
     if (!reply.ok) { this.controls.message("The photograph cannot be displayed", await reason(reply)); return; }
     // Without colour conversion, so that the pixels are those that the model received.
     this.model.photograph = await createImageBitmap(await reply.blob(), { colorSpaceConversion: "none" });
@@ -76,8 +88,9 @@ class Viewer {
   }
 
   async fetchOverlays() {
-    const reply = await fetch(`${this.page.base}/overlays`, { cache: "no-store", redirect: "manual" });
+    const reply = await get(`${this.page.base}/overlays`);
     this.model.addOverlays(reply.ok ? await reply.json() : { masks: [], heat: null });
+    if (!reply.ok) this.controls.news(`The outlines and the heat map are missing. ${await reason(reply)}`);
     this.controls.overlays(this.model.heat);
   }
 
@@ -200,7 +213,7 @@ class Viewer {
   }
 
   toolFor(pointerType) {
-    return this.tool ?? (this.model.photograph !== null ? "pan" : pointerType === "touch" ? "scroll" : "window");
+    return this.tool ?? (this.model.coloured ? (pointerType === "touch" && this.model.photograph === null ? "scroll" : "pan") : pointerType === "touch" ? "scroll" : "window");
   }
 
   dragWindow(dx, dy) {

@@ -1,6 +1,7 @@
 // What is displayed: the images, the position of the cross-hair, window, outlines and heat map. Views read it; nothing here draws.
 
 import { AXIS, Geometry } from "./geometry.js";
+import { moveHeat, moveMask } from "./moved_overlays.js";
 import { HeatMap, Masks } from "./overlays.js";
 import { PlanePicture } from "./planes.js";
 import { GreyWindow } from "./window.js";
@@ -19,6 +20,7 @@ export class Model {
     this.crossHair = true;
     this.heat = null;
     this.heatOpacity = 0.45;
+    this.overlays = null;
     this.masks = null;
     this.mark = null;
     this.pictures = {};
@@ -28,34 +30,70 @@ export class Model {
     this.meta = meta;
     this.geometry = new Geometry(meta);
     const [depth, rows, columns] = meta.shape;
+    this.values = meta.values ?? null;
+    if (this.values !== "HU" && this.window.preset !== "full") this.window.choose("full");
     this.cross = [meta.first ?? 0, Math.floor(rows / 2), Math.floor(columns / 2)];
     this.depth = depth;
     this.sliceOf = new Map((meta.images ?? []).map(([uid, frame], z) => [`${uid} ${frame}`, z]));
     for (const name of ["z", "y", "x"]) this.pictures[name] = { drawn: "", picture: new PlanePicture(this.geometry, name) };
   }
 
-  addOverlays({ masks, heat }) {
-    this.masks = new Masks(masks, this.geometry);
-    this.heat = heat === null ? null : new HeatMap(heat, this.geometry);
+  addOverlays(overlays) {
+    this.overlays = { ...overlays, places: this.places() };
+    this.placeOverlays();
   }
 
-  // Whether the values are Hounsfield units.
+  // The images in their order, as keys of `sliceOf`.
+  places() {
+    return (this.meta.images ?? []).map(([uid, frame]) => `${uid} ${frame}`);
+  }
+
+  // Outlines and heat map name slices by their place among the images of the result; more images may lie between these now.
+  placeOverlays() {
+    const { masks, heat, places } = this.overlays, now = this.places();
+    const moved = places.length === now.length ? null : places.map((key) => this.sliceOf.get(key));
+    this.masks = new Masks(moved === null ? masks : masks.map((mask) => moveMask(mask, moved)), this.geometry);
+    const moving = heat !== null && moved !== null;
+    this.heat = heat === null ? null : new HeatMap(moving ? moveHeat(heat, moved, now.length) : heat, this.geometry);
+  }
+
+  // Take over the description of more images. The displayed image stays. Returns the slices that are there already, by their new place.
+  grow(meta, replaced) {
+    const before = { places: this.places(), slices: this.slices, meta: this.meta, cross: this.cross };
+    this.open(meta);
+    const [, y, x] = before.cross, [, rows, columns] = meta.shape, shown = this.sliceOf.get(before.places[before.cross[0]]);
+    this.cross = this.geometry.clamp([shown ?? before.cross[0], y, x]);
+    if (this.overlays) this.placeOverlays();
+    const kept = new Map(), same = before.meta.shape[1] === rows && before.meta.shape[2] === columns && before.meta.values === meta.values;
+    before.places.forEach((key, place) => {
+      const at = this.sliceOf.get(key), values = before.slices.get(place);
+      if (same && at !== undefined && values !== null && !replaced.includes(key.split(" ")[0])) kept.set(at, values);
+    });
+    return kept;
+  }
+
+  // Whether the values are Hounsfield units; the page says what they probably are until the images are known.
   get hounsfield() {
-    return this.page.preset !== "full";
+    return this.values === null ? this.page.preset !== "full" : this.values === "HU";
+  }
+
+  // Whether the images have colours, which no window changes (PS3.3 C.11.2).
+  get coloured() {
+    return this.values === "colour" || this.photograph !== null;
   }
 
   at(plane) {
     return this.cross[AXIS[plane]];
   }
 
-  // The grey picture of a plane, drawn anew only when something of it has changed; null while the slice is not there.
+  // The picture of a plane, drawn anew only when something of it has changed; null while the slice is not there.
   picture(plane) {
     if (this.photograph !== null) return this.photograph;
     if (this.slices === null) return null;
     const kept = this.pictures[plane], at = this.at(plane);
     const wanted = `${at} ${this.window.center} ${this.window.width} ${plane === "z" ? "" : this.slices.arrived}`;
     if (kept.drawn === wanted) return kept.picture.canvas;
-    const canvas = kept.picture.draw(this.slices, at, this.window.table);
+    const canvas = kept.picture.draw(this.slices, at, this.coloured ? null : this.window.table);
     if (canvas !== null) kept.drawn = wanted;
     return canvas;
   }
@@ -123,27 +161,29 @@ export class Model {
     this.slices?.want(this.cross[0]);
   }
 
-  // Scroll a plane; positive steps go towards the feet where the plane is axial.
+  // Scroll a plane; positive steps go towards the feet, to posterior or to the left.
   scroll(plane, steps) {
-    const axis = AXIS[plane], direction = axis === 0 && this.geometry.flipped ? -1 : 1;
     const moved = [...this.cross];
-    moved[axis] += steps * direction;
+    moved[AXIS[plane]] += this.geometry.hangings[plane].reversed ? -steps : steps;
     this.moveTo(moved);
   }
 
-  // Place of the displayed slice of a plane and their number, counted from the head where the plane is axial.
-  place(plane) {
-    const axis = AXIS[plane], count = this.geometry.shape[axis], at = this.cross[axis];
-    return { place: (axis === 0 && this.geometry.flipped ? count - 1 - at : at) + 1, count };
+  // Place of the slice of a plane through a voxel and their number, counted from the head, from anterior or from the right.
+  place(plane, voxel = this.cross) {
+    const count = this.geometry.shape[AXIS[plane]], at = voxel[AXIS[plane]];
+    return { place: (this.geometry.hangings[plane].reversed ? count - 1 - at : at) + 1, count };
   }
 
   goToPlace(plane, place) {
     this.scroll(plane, place - this.place(plane).place);
   }
 
+  // The value of a voxel as it is written beside the pointer; "" where there is none.
   valueAt([z, y, x]) {
-    const [depth, rows, columns] = this.geometry.shape;
-    if (z < 0 || y < 0 || x < 0 || z >= depth || y >= rows || x >= columns) return null;
-    return this.slices?.get(z)?.[y * columns + x] ?? null;
+    const [depth, rows, columns] = this.geometry.shape, values = this.slices?.get(z);
+    if (!values || y < 0 || x < 0 || z >= depth || y >= rows || x >= columns) return "";
+    const at = y * columns + x;
+    if (this.coloured) return `R ${values[3 * at]} G ${values[3 * at + 1]} B ${values[3 * at + 2]}`;
+    return this.hounsfield ? `${values[at]} HU` : String(values[at]);
   }
 }

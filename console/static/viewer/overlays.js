@@ -13,14 +13,15 @@ const COLOURS = Array.from({ length: 256 }, (_, value) => {
 });
 const HEAT_FROM = 26, HEAT_OPAQUE = 102; // of 255: as in the pictures that are sent
 
-function bytes(base64) {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+// Bytes as they come, in base64, or as they are already.
+export function bytesOf(given) {
+  return typeof given === "string" ? Uint8Array.from(atob(given), (letter) => letter.charCodeAt(0)) : given;
 }
 
 export class Masks {
   constructor(list, geometry) {
     this.geometry = geometry;
-    this.byOrdinal = new Map(list.map((mask) => [mask.ordinal, { ...mask, bits: bytes(mask.bits) }]));
+    this.byOrdinal = new Map(list.map((mask) => [mask.ordinal, { ...mask, bits: bytesOf(mask.bits) }]));
     this.paths = new Map();
   }
 
@@ -51,9 +52,8 @@ export class Masks {
   trace(mask, name, at) {
     const axis = AXIS[name];
     if (mask === undefined || at < mask.origin[axis] || at >= mask.origin[axis] + mask.shape[axis]) return null;
-    const [uAxis, vAxis] = name === "z" ? [2, 1] : name === "y" ? [2, 0] : [1, 0];
+    const { u: uAxis, v: vAxis, flipU, flipV } = this.geometry.hangings[name], whole = this.geometry.plane(name);
     const u0 = mask.origin[uAxis], v0 = mask.origin[vAxis], width = mask.shape[uAxis], height = mask.shape[vAxis];
-    const flip = vAxis === 0 && this.geometry.flipped, depth = this.geometry.shape[0];
     const grid = new Uint8Array((width + 2) * (height + 2)), stride = width + 2;
     let peak = [0, Infinity];
     for (let v = 0; v < height; v++) {
@@ -66,12 +66,13 @@ export class Masks {
       }
     }
     const path = new Path2D();
-    const down = (v) => (flip ? depth - (v0 + v) : v0 + v);
+    const right = (u) => (flipU ? whole.width - (u0 + u) : u0 + u);
+    const down = (v) => (flipV ? whole.height - (v0 + v) : v0 + v);
     const segment = (ua, va, ub, vb) => {
-      path.moveTo(u0 + ua, down(va));
-      path.lineTo(u0 + ub, down(vb));
+      path.moveTo(right(ua), down(va));
+      path.lineTo(right(ub), down(vb));
       const top = Math.min(down(va), down(vb));
-      if (top < peak[1]) peak = [u0 + (ua + ub) / 2, top];
+      if (top < peak[1]) peak = [(right(ua) + right(ub)) / 2, top];
     };
     for (let v = 0; v <= height; v++) {
       for (let u = 0, begin = -1; u <= width; u++) {
@@ -106,7 +107,7 @@ export class HeatMap {
     this.origin = heat.origin;
     this.step = heat.step;
     this.meaning = heat.meaning;
-    this.values = bytes(heat.values);
+    this.values = bytesOf(heat.values);
     this.pictures = new Map();
   }
 
@@ -129,8 +130,8 @@ export class HeatMap {
     const axis = AXIS[name], place = (at - this.origin[axis]) / this.step[axis];
     if (place <= -1 || place >= this.shape[axis]) return null;
     const below = Math.floor(place), share = place - below;
-    const [uAxis, vAxis] = name === "z" ? [2, 1] : name === "y" ? [2, 0] : [1, 0];
-    const width = this.shape[uAxis], height = this.shape[vAxis], flip = vAxis === 0 && this.geometry.flipped;
+    const { u: uAxis, v: vAxis, flipU, flipV } = this.geometry.hangings[name], whole = this.geometry.plane(name);
+    const width = this.shape[uAxis], height = this.shape[vAxis];
     const image = new ImageData(width, height);
     const read = (plane, u, v) => {
       const cell = [0, 0, 0];
@@ -147,18 +148,20 @@ export class HeatMap {
         painted = true;
         const colour = COLOURS[Math.round(value)];
         const opacity = Math.min(1, (value - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM));
-        image.data.set([...colour, Math.round(255 * opacity)], 4 * ((flip ? height - 1 - v : v) * width + u));
+        const pixel = (flipV ? height - 1 - v : v) * width + (flipU ? width - 1 - u : u);
+        image.data.set([...colour, Math.round(255 * opacity)], 4 * pixel);
       }
     }
     if (!painted) return null;
     const canvas = new OffscreenCanvas(width, height);
     canvas.getContext("2d").putImageData(image, 0, 0);
+    const left = this.origin[uAxis] + 0.5 - this.step[uAxis] / 2, across = width * this.step[uAxis];
     const first = this.origin[vAxis] + 0.5 - this.step[vAxis] / 2, length = height * this.step[vAxis];
     return {
       canvas,
-      u: this.origin[uAxis] + 0.5 - this.step[uAxis] / 2,
-      v: flip ? this.geometry.shape[0] - first - length : first,
-      width: width * this.step[uAxis],
+      u: flipU ? whole.width - left - across : left,
+      v: flipV ? whole.height - first - length : first,
+      width: across,
       height: length,
     };
   }

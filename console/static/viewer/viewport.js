@@ -1,5 +1,7 @@
 // One view on a canvas: a plane, its zoom and position, and what is drawn over it.
 
+import { PLANES } from "./geometry.js";
+
 const OUTLINE = "#56dcff", CHOSEN = "#ffd166", MARK = "#ff8fd0", HALO = "rgba(0, 0, 0, 0.65)";
 export const PLANE_COLOURS = { z: "#7aa7ff", y: "#74d69a", x: "#ffb26b" };
 
@@ -138,7 +140,7 @@ export class Viewport {
     const { context, model, plane } = this;
     const [u, v] = model.geometry.toPlane(plane, model.cross);
     const x = layout.left + (u + 0.5) * layout.sx, y = layout.top + (v + 0.5) * layout.sy, gap = 14 * this.ratio;
-    const [upright, level] = plane === "z" ? ["x", "y"] : plane === "y" ? ["x", "z"] : ["y", "z"];
+    const hanging = model.geometry.hangings[plane], upright = PLANES[hanging.u], level = PLANES[hanging.v];
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalAlpha = 0.7;
     context.lineWidth = this.ratio;

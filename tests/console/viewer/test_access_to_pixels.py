@@ -19,7 +19,7 @@ def test_the_images_of_a_result_are_decoded_when_its_study_is_shown_which_is_no_
     study = scalar(node.database, f"SELECT se.study_id FROM units u JOIN series se ON se.id = u.series_id WHERE u.id = {node.series}")
     assert browser.get(f"/studies/{study}").status_code == 200
     decoded = node.data_dir / "viewer-cache"
-    wait_until("the decoded images", lambda: [*decoded.glob(f"unit-{node.series}-*/meta.json")] if decoded.exists() else [])
+    wait_until("the decoded images", lambda: [*decoded.glob(f"unit-{node.series}-*/meta-2.json")] if decoded.exists() else [])
     assert _openings(node) == []
     data = open_viewer(browser, f"/viewer/{node.series}?finding=2")
     assert data["meta"] is not None, "the page has the description, and its scripts ask for the first slice at once"

@@ -12,6 +12,7 @@ from db.complete.units import units_of_study
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from imaging.frames.frame_series import read_frame_series
 from tests.console.viewer.conftest import ViewerNode
+from tests.console.viewer.test_multi_frame import flow, loop
 from tests.support.chromium import FRAMES_DRAWN
 from tests.support.multi_frame import oct_volume
 from tests.support.records import rows, scalar
@@ -50,6 +51,35 @@ def test_frames_are_shown_with_their_own_values_and_no_hounsfield_units(page: Pa
     assert int(page.inner_text(".view.large .value")) in expected[29:31, 39:41], "in the middle"
     page.keyboard.press("1")
     assert np.array_equal(np.array(page.evaluate(_GREYS)).reshape(60, 80), expected), "no window of Hounsfield units"
+
+
+def test_a_loop_with_colours_is_shown_in_them_and_no_window_changes_it(page: Page, node: ViewerNode, tmp_path: Path) -> None:
+    file, frames = tmp_path / "flow.dcm", flow()
+    loop(frames).save_as(file, enforce_file_format=True)
+    _open(page, node, [file])
+    page.keyboard.press("End")
+    page.evaluate(FRAMES_DRAWN)
+    read = f"""async () => {{
+        {_VIEWER}
+        const canvas = viewer.model.picture("z");
+        return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+    }}"""
+    shown = np.array(page.evaluate(read)).reshape(24, 30, 4)
+    assert np.array_equal(shown[..., :3], frames[1])
+    assert page.locator('[data-tool="window"]').is_hidden()
+    assert page.locator("[data-preset]").count() == 0
+    box = page.locator(".view.large canvas").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    assert page.inner_text(".view.large .value").startswith("R ")
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 40, steps=3)
+    page.mouse.up()
+    page.keyboard.press("1")
+    page.evaluate(FRAMES_DRAWN)
+    assert np.array_equal(np.array(page.evaluate(read)).reshape(24, 30, 4), shown), "dragging moves the image"
+    assert page.evaluate(f"async () => {{ {_VIEWER} return viewer.main.pan; }}") == [60, 40]
 
 
 def test_planes_of_a_coronal_series_have_their_names(page: Page, node: ViewerNode, tmp_path: Path) -> None:
