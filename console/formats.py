@@ -74,6 +74,11 @@ def format_ago(at: datetime | None) -> str:
     return f"{format_age(seconds).split(' ', 2)[0]} {format_age(seconds).split(' ')[1]} ago"
 
 
+def format_iso_ago(at: str | None) -> str:
+    """Return how long ago a time was that a row of a view has as text (ISO 8601)."""
+    return format_ago(None if not at else datetime.fromisoformat(at))
+
+
 def format_size(count: int | None) -> str:
     """Return bytes in binary units."""
     if count is None:
@@ -140,6 +145,7 @@ FILTERS = {
     "moment": format_moment,
     "age": format_age,
     "ago": format_ago,
+    "iso_ago": format_iso_ago,
     "size": format_size,
     "seconds": format_seconds,
     "person": format_person,

@@ -15,11 +15,23 @@ HIDDEN_DETAILS = frozenset({"pid", "host", "port", "ae_title", "processes", "url
 
 @dataclass(frozen=True, slots=True)
 class RoleRow:
-    """A role with its processes. ``alive``: one of them has a recent heartbeat."""
+    """A role with its processes."""
 
     role: str
-    alive: bool
     processes: tuple[Heartbeat, ...]
+
+    @property
+    def state(self) -> str:
+        """Say whether the role does its work: "running" if one process has a recent heartbeat and no problem, else what is wrong."""
+        alive = [process for process in self.processes if self.is_alive(process)]
+        if any(not process.details.get("problem") for process in alive):
+            return "running"
+        return "hindered" if alive else "silent" if self.processes else "missing"
+
+    @staticmethod
+    def is_alive(process: Heartbeat) -> bool:
+        """Whether a process has written a heartbeat recently."""
+        return process.age_s < HEARTBEAT_MAX_AGE_S
 
     @staticmethod
     def facts(process: Heartbeat) -> list[tuple[str, str]]:
@@ -27,19 +39,23 @@ class RoleRow:
         return [
             (key.replace("_", " "), value)
             for key, value in sorted(process.details.items())
-            if value and key not in HIDDEN_DETAILS and not key.startswith(UNREACHABLE)
+            if value and key != "problem" and key not in HIDDEN_DETAILS and not key.startswith(UNREACHABLE)
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationRow:
-    """A destination of the configuration, or one that only deliveries name (``configured`` is false then)."""
+    """A destination of the configuration, or one that only deliveries name (``configured`` is false then).
+
+    ``served``: a process of the role that sends is alive.
+    """
 
     name: str
     address: str
     objects: str
     configured: bool
     away_s: float
+    served: bool
     pause: Pause | None
     deliveries: Mapping[str, int]
 
@@ -55,17 +71,14 @@ class RouteRow:
 
 def role_rows(status: NodeStatus) -> list[RoleRow]:
     """Return every role, also those without a process."""
-    rows = []
-    for role in (*ROLES, CONSOLE):
-        processes = tuple(beat for beat in status.heartbeats if beat.role == role)
-        rows.append(RoleRow(role, any(beat.age_s < HEARTBEAT_MAX_AGE_S for beat in processes), processes))
-    return rows
+    return [RoleRow(role, tuple(beat for beat in status.heartbeats if beat.role == role)) for role in (*ROLES, CONSOLE)]
 
 
 def destination_rows(settings: Settings, status: NodeStatus, pauses: tuple[Pause, ...]) -> list[DestinationRow]:
     """Return the destinations of the configuration, then those that only deliveries or pauses name."""
     paused = {pause.name: pause for pause in pauses if pause.kind is PauseKind.DESTINATION}
     configured = {destination.name: destination for destination in settings.destinations}
+    served = any(beat.role == "send" and RoleRow.is_alive(beat) for beat in status.heartbeats)
     waiting = {name for name, states in status.deliveries.items() if set(states) & {"pending", "sending", "held", "failed"}}
     rows = []
     for name in (*configured, *sorted((waiting | set(paused)) - set(configured))):
@@ -77,6 +90,7 @@ def destination_rows(settings: Settings, status: NodeStatus, pauses: tuple[Pause
                 objects="" if found is None else ", ".join(kind.value.replace("_", " ") for kind in found.objects),
                 configured=found is not None,
                 away_s=status.away_s.get(name, 0.0),
+                served=served,
                 pause=paused.get(name),
                 deliveries=status.deliveries.get(name, {}),
             )
@@ -89,6 +103,18 @@ def route_rows(settings: Settings, pauses: tuple[Pause, ...]) -> list[RouteRow]:
     paused = {pause.name: pause for pause in pauses if pause.kind is PauseKind.ROUTE}
     rows = [RouteRow(route.name, route.sentence, paused.pop(route.name, None)) for route in settings.routes]
     return rows + [RouteRow(name, "", pause) for name, pause in paused.items()]
+
+
+def totals(status: NodeStatus) -> dict[str, int]:
+    """Return how many there are of what the page lists, of which it shows the newest."""
+    jobs, deliveries = status.jobs, status.deliveries.values()
+    return {
+        "failed": jobs.get("quarantined", 0) + jobs.get("failed", 0),
+        "running": jobs.get("running", 0),
+        "queued": jobs.get("queued", 0),
+        "deliveries": sum(states.get("held", 0) + states.get("failed", 0) for states in deliveries),
+        "quarantine": status.quarantine_items,
+    }
 
 
 def _address(destination: Destination) -> str:

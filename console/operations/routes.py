@@ -17,13 +17,16 @@ from console.auth.replies import page, redirect
 from console.health import disk_usage
 from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
-from console.operations.overview import destination_rows, role_rows, route_rows
+from console.operations.overview import destination_rows, role_rows, route_rows, totals
 from console.operations.route_test import FileAnswer, try_routes
 from console.parameters import PostedForm
+from console.worklist.live_lines import LIVE, SeenRows
 from core.errors import NodeError
+from core.policy.verdicts import WAITING_NOTE
 from core.settings.settings import Settings
 from core.states import JobState
 from db import audit
+from db.accounts.sessions import Session
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
@@ -44,9 +47,9 @@ PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "notificatio
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of the operations page."""
     routes = APIRouter(include_in_schema=False)
-    database = accounts.database
+    database, seen = accounts.database, SeenRows()
 
-    def _page(request: Request, viewer: Viewer, *, status: int = 200, **context: Any) -> Response:
+    def _page(request: Request, session: Session, viewer: Viewer, *, status: int = 200, **context: Any) -> Response:
         state, pauses, settings = node_status(database), list_pauses(database), current()
         free, total = disk_usage(settings.node.data_dir)
         with database.reading() as reader:
@@ -55,8 +58,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
             associations, refusals = open_associations(reader, MOST), refused_associations(reader, MOST)
             quarantined = list_quarantined(reader, MOST)
-        if unrouted:
-            details = {"from": viewer.address, "ids": [int(row["unit_id"]) for row in unrouted]}
+        units = [int(row["unit_id"]) for row in unrouted]
+        if units and not (LIVE in request.headers and seen.covers(session.id, units)):
+            details = {"from": viewer.address, "ids": units}
+            seen.add(session.id, units)
             audit.record_now(database, actor=viewer.actor, action="units.viewed", subject="units", details=details)
         shown: dict[str, Any] = {
             "state": state,
@@ -77,14 +82,19 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "notifications": list_unaccepted(database, limit=MOST),
             "has_webhook": bool(settings.webhook.url),
             "most": MOST,
+            "totals": totals(state),
+            "waiting_note": WAITING_NOTE,
             **context,
         }
         return page(templates, request, "operations.html", status_code=status, **shown)
 
     @routes.get("/operations")
-    def operations_page(request: Request, viewer: AsViewer) -> Response:
-        """Show what needs a person, and the state of the node; the view of accession numbers is an audit event."""
-        return _page(request, viewer)
+    def operations_page(request: Request, session: SignedIn, viewer: AsViewer) -> Response:
+        """Show what needs a person, and the state of the node; the view of accession numbers is an audit event.
+
+        An open page reads itself again: that is one where it shows a unit that the session has not been recorded to have seen.
+        """
+        return _page(request, session, viewer)
 
     @routes.get("/operations/commands")
     def commands_fragment(request: Request) -> Response:
@@ -95,11 +105,11 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
     def act(request: Request, form: PostedForm, session: SignedIn, viewer: AsViewer) -> Response:
         """Queue a command for the role that owns it."""
         if problem := queue_command(form, database, session, KINDS):
-            return _page(request, viewer, status=422, error=problem)
+            return _page(request, session, viewer, status=422, error=problem)
         return redirect("/operations#commands")
 
     @routes.post("/operations/route-test")
-    async def test_routes(request: Request, viewer: AsViewer) -> Response:
+    async def test_routes(request: Request, session: SignedIn, viewer: AsViewer) -> Response:
         """Say which routes would select the files of the form. Nothing is stored."""
         form = await request.form()
         files = [item for item in form.getlist("file") if isinstance(item, UploadFile) and item.filename][:MOST_FILES]
@@ -119,6 +129,6 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         found = await run_in_threadpool(answer)
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "operations_route_test.html", answers=found)
-        return await run_in_threadpool(lambda: _page(request, viewer, answers=found))
+        return await run_in_threadpool(lambda: _page(request, session, viewer, answers=found))
 
     return routes

@@ -11,3 +11,38 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     form.requestSubmit();
   });
 }
+
+// The lists are read again after a change of the node, and now and then because they show ages; but not while somebody works in them:
+// then a line offers it.
+(() => {
+  const READ_EVERY_MS = 30000;
+  const SHORTEST_MS = 5000;
+  const behind = document.getElementById("behind");
+  let readAt = performance.now();
+  let timer = null;
+  function inUse() {
+    const lists = document.getElementById("lists"), selected = getSelection();
+    return lists.contains(document.activeElement) || lists.querySelector("details.act[open], .answered") !== null
+      || lists.querySelector("#route-file").files.length > 0 || (!selected.isCollapsed && lists.contains(selected.anchorNode));
+  }
+  async function read() {
+    readAt = performance.now();
+    await htmx.ajax("GET", "/operations", { target: "#lists", select: "#lists", swap: "outerHTML", headers: { "X-Live": "yes", "X-Activity": "no" } });
+  }
+  function look(changed) {
+    clearTimeout(timer);
+    if (!document.hidden && (changed || performance.now() - readAt >= READ_EVERY_MS)) {
+      if (!inUse()) read();
+      else if (changed) behind.hidden = false;
+    }
+    timer = setTimeout(look, READ_EVERY_MS, false);
+  }
+  function lookIn(ms) {
+    clearTimeout(timer);
+    timer = setTimeout(look, ms, true);
+  }
+  document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target?.id === "lists") behind.hidden = true; });
+  behind.querySelector("button").addEventListener("click", () => { behind.hidden = true; read(); });
+  document.addEventListener("visibilitychange", () => lookIn(0));
+  followChanges((seconds) => lookIn(Math.max(1000 * Math.random() * seconds, SHORTEST_MS - (performance.now() - readAt))));
+})();

@@ -10,6 +10,8 @@ from db.worklist.study_filter import StudyFilter
 KEEP_S = 30.0  # lines show ages
 SEEN_S = 900.0
 MOST_FILTERS = 200
+LIVE = "X-Live"
+"""Header of a list that is read again after a change; of the worklist it is the hash of the lines that the page shows."""
 LinesKey = tuple[StudyFilter, str]
 """A filter, and the role of the user: the text of an empty list names the pages that the role may open."""
 
@@ -47,10 +49,10 @@ class LiveLines:
             return lines
 
 
-class SeenStudies:
-    """Which studies a session was recorded to have seen in the worklist within the last `SEEN_S`.
+class SeenRows:
+    """Which rows, such as studies of the worklist, a session was recorded to have seen in a list within the last `SEEN_S`.
 
-    An open worklist is read again and again: it is an audit event when it shows a study that it has not shown before, and every
+    An open list is read again and again: it is an audit event when it shows a row that it has not shown before, and every
     `SEEN_S`, not every few seconds.
     """
 
@@ -58,18 +60,18 @@ class SeenStudies:
         self._seen: dict[int, dict[int, float]] = {}
         self._lock = threading.Lock()
 
-    def add(self, session_id: int, studies: Sequence[int]) -> None:
-        """Remember that an audit event says that the session has seen these studies."""
+    def add(self, session_id: int, numbers: Sequence[int]) -> None:
+        """Remember that an audit event says that the session has seen these rows."""
         now = time.monotonic()
         with self._lock:
-            current = {study: at for study, at in self._seen.get(session_id, {}).items() if now - at < SEEN_S}
-            self._seen[session_id] = current | dict.fromkeys(studies, now)
+            current = {number: at for number, at in self._seen.get(session_id, {}).items() if now - at < SEEN_S}
+            self._seen[session_id] = current | dict.fromkeys(numbers, now)
             for id in [id for id, seen in self._seen.items() if not seen or now - max(seen.values()) >= SEEN_S]:
                 del self._seen[id]
 
-    def covers(self, session_id: int, studies: Sequence[int]) -> bool:
-        """Whether every study is recorded already."""
+    def covers(self, session_id: int, numbers: Sequence[int]) -> bool:
+        """Whether every row is recorded already."""
         now = time.monotonic()
         with self._lock:
             seen = self._seen.get(session_id, {})
-            return all(now - seen.get(study, -SEEN_S) < SEEN_S for study in studies)
+            return all(now - seen.get(number, -SEEN_S) < SEEN_S for number in numbers)

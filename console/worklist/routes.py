@@ -13,7 +13,7 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.parameters import Before, SearchText, read_date
 from console.worklist import live
-from console.worklist.live_lines import Lines, LiveLines, SeenStudies
+from console.worklist.live_lines import LIVE, Lines, LiveLines, SeenRows
 from core.states import Outcome, Tier
 from db.accounts.saved_views import saved_views
 from db.accounts.sessions import Session
@@ -24,8 +24,8 @@ from db.worklist.study_filter import VERDICTS, StudyFilter
 FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state", "verdict")
 
 
-LIVE, LINES = "X-Live", "X-Lines"
-"""Headers of a list that is read again after a change: the hash of the lines that the page shows, and of those in the answer."""
+LINES = "X-Lines"
+"""Header of a list that is read again after a change: the hash of its lines."""
 
 
 def _read_filter(
@@ -45,7 +45,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     """Return the routes of the start page and the worklist."""
     routes = APIRouter(include_in_schema=False)
     database = accounts.database
-    feed, kept_lines, seen = live.ChangeFeed(database), LiveLines(), SeenStudies()
+    feed, kept_lines, seen = live.ChangeFeed(database), LiveLines(), SeenRows()
     routes.include_router(live.build_router(feed))
 
     @routes.get("/")

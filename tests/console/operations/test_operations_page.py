@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.policy.verdicts import WAITING_NOTE
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
@@ -105,6 +106,19 @@ def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: B
     ):
         assert shown in page, shown
     assert '<td class="number">5</td>' in page, "the refused association was repeated four times"
+
+
+def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database: Database) -> None:
+    """A clinician decides on what waits for a verdict, and a unit whose images were deleted cannot be routed again."""
+    run(database, f"UPDATE deliveries SET note = '{WAITING_NOTE}'")
+    run(database, "UPDATE instances SET removed_at = node_now() WHERE unit_id = (SELECT id FROM units WHERE reason <> '')")
+    page = browser.get("/operations").text
+    run(database, "UPDATE deliveries SET note = 'another patient'")
+    run(database, "UPDATE instances SET removed_at = NULL")
+    assert "a clinician judges or releases the result" in page
+    assert "retention has deleted its images" in page
+    assert 'value="delivery.retry"' not in page
+    assert 'value="unit.requeue"' not in page
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from console.worklist.live_lines import Lines, LiveLines, SeenStudies
+from console.worklist.live_lines import Lines, LiveLines, SeenRows
 from core.states import Priority
 from db.engine import Database
 from db.notify import notify
@@ -175,7 +175,7 @@ def test_an_open_worklist_reads_only_what_has_changed_and_is_recorded_when_it_sh
     first = feed.get((StudyFilter(), "viewer"), 1, lambda: Lines("a", "a", (1,)))
     assert feed.get((StudyFilter(), "viewer"), 1, lambda: Lines("b", "b", (2,))) is first
     assert feed.get((StudyFilter(), "viewer"), 2, lambda: Lines("b", "b", (2,))).html == "b"
-    seen = SeenStudies()
+    seen = SeenRows()
     seen.add(7, [1, 2])
     assert (seen.covers(7, [2]), seen.covers(7, [2, 3]), seen.covers(8, [2])) == (True, False, False)
 

@@ -1,0 +1,108 @@
+"""The open Operations page in Chromium: it follows the node, leaves a form alone, and tells a screen reader the change in a sentence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route
+
+from db.engine import Database
+from db.notify import notify
+from db.roles.commands import claim_command, enqueue_command, finish_command
+from tests.support.chromium import headless_chromium, sign_in
+from tests.support.console import RunningConsole, add_users
+from tests.support.records import Sender, complete, plan, rows, run, scalar
+
+
+@pytest.fixture
+def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+    """A page of an operator, on a node with a queued job."""
+    Sender(database).send(1)
+    complete(database, plan())
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
+        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+        sign_in(page, console.url, "operator")
+        yield page
+
+
+def _fail(database: Database, reason: str) -> None:
+    run(database, f"UPDATE jobs SET state = 'quarantined', reason = '{reason}'")
+    with database.begin() as connection:
+        notify(connection, "states")
+
+
+def test_a_job_that_fails_appears_on_an_open_page(page: Page, database: Database) -> None:
+    page.goto("/operations")
+    page.wait_for_selector("text=None. A failed job is reported")
+    _fail(database, "out of memory")
+    page.wait_for_selector("#lists td:has-text('out of memory')")
+
+
+def test_a_form_that_is_being_filled_in_stays_and_the_change_is_offered(page: Page, database: Database) -> None:
+    page.goto("/operations")
+    page.click("#lists details.act summary:has-text('Cancel')")
+    page.fill("#lists details.act[open] input[name=reason]", "wrong patient")
+    _fail(database, "out of memory")
+    page.wait_for_selector("#behind:not([hidden])")
+    assert page.input_value("#lists details.act[open] input[name=reason]") == "wrong patient"
+    page.click("#behind button")
+    page.wait_for_selector("#lists td:has-text('out of memory')")
+    assert page.locator("#behind").is_hidden()
+
+
+def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_request(page: Page, database: Database) -> None:
+    """A live region around the list would be read as a whole, every 700 ms."""
+    for subject in ("archive", "ward"):
+        finish_command(
+            database,
+            enqueue_command(database, "destination.echo", {"subject": subject}, "user:operator"),
+            ok=True,
+            result={"answer": "it answers"},
+        )
+    enqueue_command(database, "destination.echo", {"subject": "pacs"}, "user:operator")
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=503)
+
+    page.route("**/operations/commands", refuse_once)
+    page.goto("/operations")
+    page.wait_for_selector("#commands >> text=waits for the answer")
+    page.wait_for_function("() => document.querySelector('#said') !== null")
+    command = claim_command(database, ["destination.echo"])
+    assert command is not None
+    finish_command(database, command, ok=False, result={"answer": "pacs does not answer"})
+    page.wait_for_function("() => document.querySelector('#said').textContent !== ''")
+    assert page.inner_text("#said") == "C-ECHO pacs: failed. pacs does not answer"
+    assert refused, "the list is asked for again after an answer that failed"
+    assert page.locator("[aria-live]").count() == 0
+
+
+def test_an_open_page_that_reads_itself_again_is_one_view_of_each_series_without_a_route(page: Page, database: Database) -> None:
+    def views() -> object:
+        return scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'units.viewed'")
+
+    def without_route(number: int) -> None:
+        Sender(database).send(1, study=f"1.9.{number}", series=f"1.9.{number}.1")
+        complete(database, study=f"1.9.{number}", reason=f"no route takes number {number}")
+        run(database, "UPDATE units SET outcome = 'not_analysed' WHERE reason <> ''")
+        with database.begin() as connection:
+            notify(connection, "intake")
+
+    without_route(1)
+    page.goto("/operations")
+    page.wait_for_selector("#lists td:has-text('number 1')")
+    assert views() == 1
+    _fail(database, "out of memory")
+    page.wait_for_selector("#lists td:has-text('out of memory')")
+    assert views() == 1
+    without_route(2)
+    page.wait_for_selector("#lists td:has-text('number 2')")
+    assert views() == 2
+    (details,) = rows(database, "SELECT details ->> 'from' FROM audit_events WHERE action = 'units.viewed' ORDER BY id DESC LIMIT 1")
+    assert details == ("127.0.0.1",)
