@@ -77,7 +77,7 @@ def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_reque
     command = claim_command(database, ["destination.echo"])
     assert command is not None
     finish_command(database, command, ok=False, result={"answer": "pacs does not answer"})
-    page.wait_for_function("() => document.querySelector('#said').textContent !== ''")
+    page.wait_for_function("() => document.querySelector('#said').textContent.includes('failed')")  # "running" may be told before
     assert page.inner_text("#said") == "C-ECHO pacs: failed. pacs does not answer"
     assert refused, "the list is asked for again after an answer that failed"
     assert page.locator("[aria-live]").count() == 0
