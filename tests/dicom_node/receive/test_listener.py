@@ -297,9 +297,14 @@ def test_instance_larger_than_allowed(start: Callable[[Settings], Running], make
     assert not list(node.blobs.tmp_dir.iterdir())
 
 
-def test_full_disk_is_out_of_resources(start: Callable[[Settings], Running], make_settings: MakeSettings, blobs: Blobs) -> None:
-    node = start(make_settings(receive={"min_free_bytes": shutil.disk_usage(blobs.root).total * 2}))
-    assert send(node.port, image()) == [0xA700]
+def test_full_disk_is_out_of_resources(node: Running, blobs: Blobs) -> None:
+    """The disk fills while an association is open: once it is measured, new associations are rejected instead."""
+    needed = {"min_free_bytes": shutil.disk_usage(blobs.root).total * 2}
+    dataset = image()
+    with associated(node.port, {CT: [EXPLICIT]}) as association:
+        node.listener.apply(node.settings.model_copy(update={"receive": node.settings.receive.model_copy(update=needed)}))
+        answer = store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID, syntax=EXPLICIT)
+    assert answer.Status == 0xA700
     assert rows(node.database, "SELECT count(*) FROM instances") == [(0,)]
 
 
