@@ -69,7 +69,7 @@ def close_by_ball(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
     return result
 
 
-def _block_means(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+def block_means(hu: npt.NDArray[np.int16], factor: tuple[int, int, int]) -> npt.NDArray[np.float32]:
     """Mean of blocks; incomplete blocks at the end are filled with the edge's values."""
     pads = [(0, -n % f) for n, f in zip(hu.shape, factor, strict=True)]
     wide = np.pad(hu, pads, mode="edge") if any(p[1] for p in pads) else hu
@@ -99,7 +99,7 @@ def lung_field(hu: npt.NDArray[np.int16], spacing_mm: Spacing) -> LungField | No
     """
     factor = tuple(max(1, round(COARSE_MM / s)) for s in spacing_mm)
     three = (factor[0], factor[1], factor[2])
-    coarse = _block_means(hu, three)
+    coarse = block_means(hu, three)
     spacing: Spacing = (spacing_mm[0] * three[0], spacing_mm[1] * three[1], spacing_mm[2] * three[2])
     litre = float(np.prod(spacing)) * 1e-6
     air = (coarse < AIR_HU) & _body_mask(coarse)

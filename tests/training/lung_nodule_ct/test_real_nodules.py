@@ -18,12 +18,12 @@ from training.lung_nodule_ct.real import real_bank
 from training.lung_nodule_ct.real.backgrounds import Background, read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import operating_point
 from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule, nearest_target, scan_from
-from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of, read_nodules
+from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of, largest_part, read_nodules
 from training.lung_nodule_ct.real.paste import paste_nodule
-from training.lung_nodule_ct.real.prepared_volumes import paste_nodules
+from training.lung_nodule_ct.real.prepared_volumes import draw_free_site, paste_nodules
 from training.lung_nodule_ct.real.real_metrics import calibration_error, real_metrics
 from training.lung_nodule_ct.real.reference_volumes import read_volumes
-from training.lung_nodule_ct.series.training_series import TrainingSeries
+from training.lung_nodule_ct.series.training_series import FROM_AIRWAYS_MM, TrainingSeries, draw_site
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,31 @@ def backgrounds(data: Path) -> list[Background]:
 @pytest.fixture(scope="module")
 def tumour(backgrounds: list[Background]) -> TrainingSeries:
     return backgrounds[1].prepare()
+
+
+def test_of_a_consensus_in_parts_the_largest_is_the_nodule() -> None:
+    mask = np.zeros((3, 9, 9), dtype=bool)
+    mask[1, 1:4, 1:4] = mask[1, 4, 4] = True  # parts that touch at a corner are one
+    whole = mask.copy()
+    mask[1, 7:9, 7:9] = True
+    assert np.array_equal(largest_part(mask), whole)
+    assert np.array_equal(largest_part(whole), whole)
+    assert not largest_part(np.zeros_like(mask)).any()
+
+
+@pytest.mark.parametrize("place", ["isolated", "pleural", "vessel"])
+def test_no_nodule_is_placed_in_or_beside_a_large_airway(tumour: TrainingSeries, place: str) -> None:
+    rng, (_, _, columns) = np.random.default_rng(4), tumour.airway_mm.shape
+    distance = np.abs(np.arange(columns) - columns // 4) * tumour.lungs.spacing_mm[2]  # an airway through the middle of the right lung
+    beside = dataclasses.replace(tumour, airway_mm=np.broadcast_to(distance, tumour.airway_mm.shape).astype(np.float32))
+    everywhere = dataclasses.replace(tumour, airway_mm=np.zeros_like(tumour.airway_mm))
+    air = np.argwhere(tumour.lungs.air)
+    for _ in range(10):
+        for at in (draw_free_site(beside, air, rng, 6.0, place), draw_site(beside, rng, 6.0, place)):
+            if at is not None:
+                column = (at[2] + 0.5) / tumour.lungs.factor[2] - 0.5
+                assert abs(column - columns // 4) * tumour.lungs.spacing_mm[2] > 3.0 + FROM_AIRWAYS_MM - tumour.lungs.spacing_mm[2]
+    assert draw_free_site(everywhere, air, rng, 6.0, place) is draw_site(everywhere, rng, 6.0, place) is None
 
 
 def test_volumes_and_marks_are_read(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from training.lung_nodule_ct.patches.draw_patch import EDGE, NODULE, draw_patch
 from training.lung_nodule_ct.series.training_series import TrainingSeries
 
 POSITIVE_SHARE = 0.6
-BANK_VERSION = 2
+BANK_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of
 from training.lung_nodule_ct.real.paste import PastedNodule, paste_nodule
 from training.lung_nodule_ct.real.reference_volumes import MarkedNodule, ReferenceVolume
 from training.lung_nodule_ct.series.suspicious_regions import SuspiciousRegions
-from training.lung_nodule_ct.series.training_series import TrainingSeries, prepare_series
+from training.lung_nodule_ct.series.training_series import FROM_AIRWAYS_MM, TrainingSeries, prepare_series
 from training.lung_nodule_ct.synthesis.tissue_noise import Rng
 
 KEEP_MM = 6.0  # from regions that may be nodules
@@ -81,7 +81,7 @@ def draw_free_site(series: TrainingSeries, air: np.ndarray, rng: Rng, diameter_m
             suits = inner > radius + 2.0 and float(series.vessel_mm[tuple(voxel)]) < radius + 1.0
         else:
             suits = inner > radius + 3.0
-        if suits:
+        if suits and float(series.airway_mm[tuple(voxel)]) > radius + FROM_AIRWAYS_MM:
             at = series.to_native(voxel + rng.uniform(-0.5, 0.5, 3))
             if series.distance_to_suspicious(at) > radius + KEEP_MM:
                 return at

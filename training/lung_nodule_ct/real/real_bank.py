@@ -29,7 +29,7 @@ SYNTHETIC_SHARE = 0.15  # of the others
 HARD_SHARE = 0.5  # of the negative patches: around regions that the initial detector takes for nodules
 TUMOUR_HU = -300.0
 ANY_FOLD = -1
-REAL_BANK_VERSION = 1
+REAL_BANK_VERSION = 2
 
 Patch = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]
 

@@ -10,7 +10,8 @@ from core.errors import NotAnalysable
 from imaging.ndimage import ndimage
 from models.ct import isotropic_grid as grids
 from models.ct.isotropic_grid import Float, Index, ResamplingGrid, Spacing
-from models.ct.lung_field import LungField, Mask, lung_field
+from models.ct.lung_field import LungField, Mask, block_means, lung_field
+from training.lung_nodule_ct.series.large_airways import large_airways
 from training.lung_nodule_ct.series.reviewed_regions import ANATOMY
 from training.lung_nodule_ct.series.suspicious_regions import SuspiciousRegions, find_suspicious_regions
 from training.lung_nodule_ct.synthesis.synthetic_nodules import KINDS, SyntheticNodule
@@ -18,12 +19,17 @@ from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank, Rng
 
 PLACES = ("isolated", "pleural", "vessel")
 PLACE_SHARES = (0.4, 0.35, 0.25)
+FROM_AIRWAYS_MM = 10.0  # from trachea, main and lobar bronchi to the edge of a nodule: nearer are their walls and the vessels of the hilum
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSeries:
-    """``hu`` (Z, Y, X) native; on the lung field's coarse grid: ``inner_mm`` distance to the outside of the field, ``vessel`` dense voxels
-    inside, ``vessel_mm`` distance to them; on ``grid`` (1 mm): ``real`` suspicious regions, ``away_mm`` distance to them."""
+    """``hu`` (Z, Y, X) native, and maps of places on two grids.
+
+    On the lung field's coarse grid: ``inner_mm`` distance to the outside of the field, ``vessel`` dense voxels inside, ``vessel_mm``
+    distance to them, ``airway_mm`` distance to trachea, main and lobar bronchi. On ``grid`` (1 mm): ``real`` suspicious regions,
+    ``away_mm`` distance to them.
+    """
 
     name: str
     hu: npt.NDArray[np.int16]
@@ -34,6 +40,7 @@ class TrainingSeries:
     inner_mm: Float
     vessel: Mask
     vessel_mm: Float
+    airway_mm: Float
     away_mm: Float
     noise: NoiseBank
 
@@ -69,8 +76,10 @@ def prepare_series(name: str, hu: npt.NDArray[np.int16], spacing_mm: Spacing, se
     vessel = cast(Mask, lungs.field & ~lungs.air & (inner > 5.0))
     near = ndimage.distance_transform_edt(~vessel, sampling=lungs.spacing_mm).astype(np.float32)
     away = ndimage.distance_transform_edt(~real.mask).astype(np.float32)
+    airways = large_airways(block_means(hu, lungs.factor), lungs)
+    airway = ndimage.distance_transform_edt(~airways, sampling=lungs.spacing_mm) if airways.any() else np.full(airways.shape, np.inf)
     noise = NoiseBank(hu, spacing_mm, np.random.default_rng([seed, 7]))
-    return TrainingSeries(name, hu, spacing_mm, lungs, grid, real, inner, vessel, near, away, noise)
+    return TrainingSeries(name, hu, spacing_mm, lungs, grid, real, inner, vessel, near, airway.astype(np.float32), away, noise)
 
 
 def draw_diameter(rng: Rng, low: float = 4.0, high: float = 30.0) -> float:
@@ -86,7 +95,10 @@ def draw_kind(rng: Rng) -> str:
 
 
 def draw_site(series: TrainingSeries, rng: Rng, diameter_mm: float, place: str, keep_mm: float = 6.0) -> Index | None:
-    """A native (z, y, x) for a nodule, at least ``keep_mm`` from suspicious regions; None where 30 random places are not."""
+    """A native (z, y, x) for a nodule, at least ``keep_mm`` from suspicious regions and FROM_AIRWAYS_MM from large airways.
+
+    None where 30 random places are not.
+    """
     radius = diameter_mm / 2
     inner, air = series.inner_mm, series.lungs.air
     if place == "pleural":
@@ -95,7 +107,7 @@ def draw_site(series: TrainingSeries, rng: Rng, diameter_mm: float, place: str, 
         allowed = air & (series.vessel_mm < radius + 1.0) & (inner > radius + 2.0)
     else:
         allowed = air & (inner > radius + 3.0)
-    places = np.argwhere(allowed)
+    places = np.argwhere(allowed & (series.airway_mm > radius + FROM_AIRWAYS_MM))
     if len(places) == 0:
         return None
     for _ in range(30):
