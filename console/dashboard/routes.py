@@ -29,7 +29,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         period = days if days in PERIODS else 14
         by = by if by in (BY_DAY, BY_WEEK) else BY_DAY
         names = [one.name for one in current().routes]
-        route = route if route in names else ""
+        models = filter_choices(accounts.database)["models"]
+        route, model = route if route in names else "", model if model in models else ""
         figures = kept.read(days=period, model=model, by=by, route=route)
         context: dict[str, Any] = {
             "figures": figures,
@@ -44,7 +45,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "periods": PERIODS,
             "period": period,
             "model": model,
-            "models": filter_choices(accounts.database)["models"],
+            "models": models,
         }
         return page(templates, request, "dashboard.html", **context)
 

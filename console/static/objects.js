@@ -21,7 +21,13 @@ document.addEventListener("click", async (event) => {
   row.append(cell);
   line.after(row);
   link.setAttribute("aria-expanded", "true");
-  const reply = await fetch(link.href, { headers: { "X-Fragment": "object" } });
+  let reply = null;
+  try {
+    reply = await fetch(link.href, { headers: { "X-Fragment": "object" } });
+  } catch (error) {
+    panel.innerHTML = '<p class="error">The node does not answer. Close this and show the object again.</p>';
+    return;
+  }
   if (!reply.ok || reply.redirected) { location.href = link.href; return; }
   panel.removeAttribute("role");
   panel.innerHTML = await reply.text();

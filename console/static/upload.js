@@ -101,8 +101,12 @@ for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop
 drop.addEventListener("drop", async (event) => {
   event.preventDefault();
   const found = [];
-  for (const entry of [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean)) await walk(entry, found);
+  const failed = [];
+  for (const entry of [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean)) {
+    await walk(entry, found).catch(() => failed.push(entry.name));
+  }
   add(found);
+  if (failed.length) say(`The browser could not read ${failed.join(", ")} completely. Choose the files with the buttons instead.`);
 });
 byId("clear").addEventListener("click", () => { chosen = []; say(""); list(); });
 
@@ -165,6 +169,9 @@ const pause = (seconds) => new Promise((resolve) => {
   addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
 });
 
+// Whether the browser can still read a file: it refuses one that was changed or deleted after it was chosen.
+const readable = (file) => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 async function resume(item, path, tries, reason) {
   const seconds = Math.min(LONGEST_PAUSE_S, 2 ** Math.min(tries, 5));
   byId("connection").textContent = reason || `The connection is lost. Trying again in ${seconds} s; nothing has to be sent twice.`;
@@ -186,6 +193,12 @@ async function send(item, path) {
     try {
       reply = await sendPiece(item, path);
     } catch (error) {
+      if (!(await readable(item.file))) {
+        item.state = "refused";
+        item.message = "The file was changed or deleted after it was chosen. Choose it again.";
+        progress();
+        continue;
+      }
       await resume(item, path, tries++, "");
       continue;
     }

@@ -19,6 +19,7 @@ from console.upload.body_map import body_map
 from console.upload.limits import MOST_ANNOUNCEMENT_BYTES, NotNow, check_receiving, check_room, file_refusal
 from console.upload.spool_file import PieceRefused, open_piece, remove_spooled, spooled_length
 from console.upload.statement import Statement, in_words
+from console.worklist.live_lines import SeenRows
 from core.settings.settings import Settings
 from db.uploads.upload_records import AnnouncedFile, Upload, UploadFile
 from db.uploads.uploads import begin_upload, cancel_upload, find_file, read_upload, recent_uploads, record_piece
@@ -55,7 +56,7 @@ class UploadAnnouncement(BaseModel):
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
     """Return the routes of uploads."""
     routes = APIRouter(include_in_schema=False)
-    database, folder, limits = accounts.database, current().uploads_dir, current().upload
+    database, folder, limits, seen = accounts.database, current().uploads_dir, current().upload, SeenRows()
 
     def file_state(file: UploadFile) -> dict[str, Any]:
         offset = spooled_length(folder, file.id) if file.state == "receiving" else file.size_bytes
@@ -145,14 +146,16 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
 
     @routes.get("/uploads/{upload_id}")
     def result(request: Request, upload_id: RowId, session: SignedIn) -> Response:
-        """Show what became of an upload; htmx asks for the changing part alone."""
+        """Show what became of an upload; htmx asks for the changing part alone, of which a view is recorded where it shows a new study."""
         viewer = f"user:{session.user.name}"
         upload = read_upload(database, upload_id, actor=viewer)
         if upload is None:
             raise HTTPException(404, "there is no such upload")
         studies = list_studies(database, StudyFilter(), among=upload.studies)
-        record_list_view(database, [study.id for study in studies], viewer=viewer, address=client_address(request))
-        part = request.headers.get("hx-request") == "true"
+        part, shown = request.headers.get("hx-request") == "true", [study.id for study in studies]
+        if not (part and seen.covers(session.id, shown)):
+            record_list_view(database, shown, viewer=viewer, address=client_address(request))
+            seen.add(session.id, shown)
         return page(templates, request, "upload_state.html" if part else "upload_result.html", upload=upload, studies=studies)
 
     return routes

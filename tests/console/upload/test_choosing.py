@@ -27,3 +27,26 @@ def test_files_of_one_name_and_size_are_both_taken_and_a_file_that_is_chosen_twi
         page.set_input_files("#files", str(files[0]))
         assert page.locator("#list li").count() == 2
         assert page.inner_text("#message") == "In the list already: I0001.dcm."
+
+
+def test_a_file_that_is_deleted_after_it_was_chosen_is_named_and_not_tried_for_ever(database: Database, tmp_path: Path) -> None:
+    """The browser reports it like a connection that is lost."""
+    gone, kept = tmp_path / "gone.dcm", tmp_path / "kept.dcm"
+    for file in (gone, kept):
+        file.write_bytes(bytes(100))
+    add_users(database)
+    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
+        page = browser.new_page(base_url=console.url)
+        sign_in(page, console.url, "clinician")
+        page.goto("/upload")
+        page.set_input_files("#files", [str(gone), str(kept)])
+        page.wait_for_selector("#start:not([disabled])")
+        gone.unlink()
+        page.evaluate("""() => {
+            const list = document.getElementById("list");  // the page leaves when everything else has arrived
+            const seen = () => { if (list.textContent.includes("deleted")) localStorage.setItem("told", list.textContent); };
+            new MutationObserver(seen).observe(list, { subtree: true, childList: true, characterData: true });
+        }""")
+        page.click("#start")
+        page.wait_for_url("**/uploads/*")
+        assert "was changed or deleted" in page.evaluate("() => localStorage.getItem('told')")

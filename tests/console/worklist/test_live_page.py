@@ -42,6 +42,38 @@ def test_a_worklist_connects_again_after_a_refusal_and_shows_what_it_has_missed(
     assert refused
 
 
+def test_a_page_that_has_lost_the_node_says_that_it_may_be_old(page: Page, database: Database) -> None:
+    cut = True
+    page.route("**/worklist/events", lambda route: route.abort() if cut else route.continue_())
+    page.goto("/worklist")
+    page.wait_for_selector("#old-state >> text=No connection to the node")
+    cut = False
+    page.wait_for_selector("#old-state", state="detached")
+    _receive(database)
+    page.wait_for_selector("a.line:has-text('Doe, Jane')")
+
+
+def test_a_search_that_was_not_answered_does_not_show_the_list_of_before_as_its_own(page: Page, database: Database) -> None:
+    _receive(database)
+    page.goto("/worklist")
+    page.wait_for_selector("a.line")
+    page.route("**/worklist?*", lambda route: route.fulfill(status=503))
+    page.fill("#search", "nobody of this name")
+    page.wait_for_selector("#old-state >> text=The node could not answer")
+    page.unroute("**/worklist?*")
+    page.fill("#search", "nobody")
+    page.wait_for_selector("#old-state", state="detached")
+    page.wait_for_selector("a.line", state="detached")
+
+
+def test_a_status_that_could_not_be_read_again_says_so(page: Page, database: Database) -> None:
+    page.goto("/status")
+    page.route("**/status", lambda route: route.abort())
+    page.wait_for_selector("#old-state >> text=The node could not answer")
+    page.unroute("**/status")
+    page.wait_for_selector("#old-state", state="detached")
+
+
 def test_a_worklist_that_was_out_of_sight_shows_the_changes_when_it_is_seen_again(page: Page, database: Database) -> None:
     page.add_init_script("window.outOfSight = true;")
     page.goto("/worklist")
