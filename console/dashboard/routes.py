@@ -29,8 +29,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
         period = days if days in PERIODS else 14
         by = by if by in (BY_DAY, BY_WEEK) else BY_DAY
         names = [one.name for one in current().routes]
-        models = filter_choices(accounts.database)["models"]
-        route, model = route if route in names else "", model if model in models else ""
+        route = route if route in names else ""
         figures = kept.read(days=period, model=model, by=by, route=route)
         context: dict[str, Any] = {
             "figures": figures,
@@ -45,7 +44,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "periods": PERIODS,
             "period": period,
             "model": model,
-            "models": models,
+            "models": filter_choices(accounts.database)["models"],
         }
         return page(templates, request, "dashboard.html", **context)
 

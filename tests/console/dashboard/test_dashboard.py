@@ -52,8 +52,6 @@ def test_the_figures_are_those_of_the_jobs(database: Database, tmp_path: Path) -
         page = browser.get("/dashboard?days=7").text
         assert len(re.findall(r'<rect class="[\w-]+" x=', page)) == 3 + 2, "results of two days, and findings of two days"
         assert page.count("<circle class=") == 2 * 2 + 2 * 2, "median and 95th percentile of two days: to the result, and in the queue"
-        unknown = browser.get("/dashboard?days=7&model=removed_model").text
-        assert "20.0 s" in unknown, "the form says all models, and so do the figures"
         one = browser.get("/dashboard?days=7&route=route+1").text
         assert "2026" in one
         assert ">20.0 s<" not in one
