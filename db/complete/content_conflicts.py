@@ -1,4 +1,7 @@
-"""Two contents of one SOP Instance UID: listed for comparison, and settled by its result."""
+"""Two contents of one SOP Instance UID: listed for comparison, and settled by its result.
+
+The content that was received last is compared last, also where it was received before: A, then B, then A again ends with A.
+"""
 
 from dataclasses import dataclass
 
@@ -23,7 +26,16 @@ _LOCK_CONTENTS = text("""
     SELECT id, sha256, state FROM instances WHERE sop_instance_uid = :sop_instance_uid AND (state = 'current' OR id = :id)
     ORDER BY id FOR NO KEY UPDATE
 """)
+_OF_SAME_UID = text("""
+    SELECT i.id, i.unit_id, i.state FROM instances i JOIN instances again ON again.sop_instance_uid = i.sop_instance_uid
+    WHERE again.id = :id AND (i.id = :id OR i.state = 'undecided') ORDER BY i.id
+""")
+_OF_SAME_UID_LOCKED = text(f"{_OF_SAME_UID.text} FOR NO KEY UPDATE OF i")
 _SET_STATE = text("UPDATE instances SET state = :state WHERE id = :id")
+# What had the same attributes and pixels as the replaced content differs from the new one.
+_SUPERSEDE_EQUIVALENT = text(
+    "UPDATE instances SET state = 'superseded' WHERE sop_instance_uid = :sop_instance_uid AND state = 'equivalent'"
+)
 _SET_REVISION = text("UPDATE instances i SET revision = u.revision FROM units u WHERE i.id = :id AND u.id = i.unit_id")
 # Changed content of a complete unit begins its next revision, on which the source is asked again; an open unit keeps its revision.
 _CHANGE_UNITS = text("""
@@ -56,11 +68,34 @@ def list_undecided(database: Database, limit: int) -> list[UndecidedInstance]:
         return [UndecidedInstance(*row) for row in connection.execute(_UNDECIDED, {"limit": limit})]
 
 
-def settle_conflict(database: Database, instance_id: int, *, same: bool) -> None:
+def compare_again(database: Database, instance_id: int, *, actor: str) -> bool:
+    """Take known content that was received again as the last one of its SOP Instance UID; return whether it is to be compared again.
+
+    It is, where other content has replaced it. Contents that came before it and were not compared yet are superseded without comparison:
+    each would otherwise become current after it.
+    """
+    with database.begin() as connection:
+        units = sorted({row.unit_id for row in connection.execute(_OF_SAME_UID, {"id": instance_id})})
+        connection.execute(_LOCK_UNITS, {"ids": units})
+        locked = connection.execute(_OF_SAME_UID_LOCKED, {"id": instance_id})
+        contents = [row for row in locked if row.unit_id in units]  # others were received at this moment: neither is the last one
+        states = {row.id: "superseded" for row in contents if row.id != instance_id}
+        if any(row.id == instance_id and row.state == "superseded" for row in contents):
+            states[instance_id] = "undecided"
+        for id, state in states.items():
+            connection.execute(_SET_STATE, {"id": id, "state": state})
+            audit.record(connection, actor=actor, action=f"instance.{state}", subject=f"instance:{id}", details={"again": instance_id})
+        if states:
+            connection.execute(_CHECK_UNITS, {"ids": units})
+            notify(connection, "intake")
+    return instance_id in states
+
+
+def settle_conflict(database: Database, instance_id: int, *, same: bool, current_sha256: str | None = None) -> None:
     """Record whether an undecided content has the same attributes and pixels as the current one.
 
     The same content is kept as ``equivalent``. A changed content replaces the current one, and the unit gets a new revision. Without
-    effect if the conflict is settled already.
+    effect if the conflict is settled already, or if the current content is no longer ``current_sha256``, with which it was compared.
     """
     with database.begin() as connection:
         conflict = connection.execute(_CONFLICT, {"id": instance_id}).one_or_none()
@@ -72,11 +107,14 @@ def settle_conflict(database: Database, instance_id: int, *, same: bool) -> None
         contents = {row.state: row for row in rows}
         if set(contents) != {"current", "undecided"}:
             return  # settled by another process while this one waited for the lock
+        if current_sha256 not in (None, contents["current"].sha256):
+            return  # another conductor has replaced it meanwhile: they are compared again
         if same:
             connection.execute(_SET_STATE, {"id": instance_id, "state": "equivalent"})
             connection.execute(_CHECK_UNITS, {"ids": units})
         else:
             connection.execute(_SET_STATE, {"id": contents["current"].id, "state": "superseded"})
+            connection.execute(_SUPERSEDE_EQUIVALENT, {"sop_instance_uid": conflict.sop_instance_uid})
             connection.execute(_SET_STATE, {"id": instance_id, "state": "current"})
             connection.execute(_CHANGE_UNITS, {"ids": units})
             connection.execute(_SET_REVISION, {"id": instance_id})

@@ -20,6 +20,7 @@ from core.states import UnitKind
 from db import audit
 from db.blobs import removals
 from db.blobs.blob_ref import BlobRef
+from db.complete import content_conflicts
 from db.engine import Database
 from db.notify import notify
 from db.row_values import clean_text, header_to_json
@@ -40,7 +41,9 @@ _COUNT_DUPLICATE = text("""
     UPDATE instances i SET duplicates = duplicates + 1 FROM units u
     WHERE i.sop_instance_uid = :sop_instance_uid AND i.sha256 = :sha256 AND u.id = i.unit_id
     RETURNING i.id, i.unit_id, u.revision,
-              i.removed_at IS NOT NULL OR EXISTS (SELECT FROM blob_removals m WHERE m.sha256 = i.sha256) AS removed
+              i.removed_at IS NOT NULL OR EXISTS (SELECT FROM blob_removals m WHERE m.sha256 = i.sha256) AS removed,
+              i.state = 'superseded' OR EXISTS (SELECT FROM instances o WHERE o.sop_instance_uid = i.sop_instance_uid AND o.id <> i.id
+                                                AND o.state = 'undecided') AS replaced
 """)
 _CHECK_UNIT = text("UPDATE units SET changed_since_check = true, next_check_at = node_now() WHERE id = :unit_id AND state = 'open'")
 
@@ -61,7 +64,7 @@ class AdmissionResult(StrEnum):
 
     NEW = "new"  # a new instance
     DUPLICATE = "duplicate"  # the same bytes again: no row, no work
-    UNDECIDED = "undecided"  # other bytes for a known UID: compared later (db.complete.content_conflicts)
+    UNDECIDED = "undecided"  # other bytes than the current ones of a known UID: compared later (db.complete.content_conflicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Admission:
     unit_id: int
     revision: int
     removed: bool = False  # its file was removed, or is being removed: see db.blobs.removals.keep_received
+    replaced: bool = False  # a duplicate of content in whose place other content has been received since
 
 
 def admit_instance(
@@ -81,7 +85,8 @@ def admit_instance(
     """Index one instance. The row is committed when this returns, and the sender may get Success unless its file was removed.
 
     The same content again is a duplicate: no row, no work. Other content of a known SOP Instance UID is kept as undecided and compared
-    later (`db.complete.content_conflicts`). A new instance of a complete unit begins its next revision.
+    later (`db.complete.content_conflicts`); so is content that other content has replaced since, because the last content that a source
+    sends is the one that it means. A new instance of a complete unit begins its next revision.
 
     Raises
     ------
@@ -96,6 +101,8 @@ def admit_instance(
         values = _values(arrival, secret)
         admission = admission or _admit_known_uid(connection, values | {"unit_id": rows[0].of_unit, "revision": rows[0].of_revision})
     if admission.result is AdmissionResult.DUPLICATE:  # its row was committed before, so that the removal of its file was looked for
+        if admission.replaced and content_conflicts.compare_again(database, admission.instance_id, actor=f"ae:{clean_text(source)}"):
+            return replace(admission, result=AdmissionResult.UNDECIDED)
         return admission
     return replace(admission, removed=bool(removals.find_requested(database, [blob.sha256])))
 
@@ -119,7 +126,7 @@ def _admit_known_uid(connection: Connection, values: Mapping[str, Any]) -> Admis
     for _ in range(2):  # twice: the same undecided content may be received on two associations at once
         known = connection.execute(_COUNT_DUPLICATE, values).one_or_none()
         if known is not None:
-            return Admission(AdmissionResult.DUPLICATE, known.id, known.unit_id, known.revision, known.removed)
+            return Admission(AdmissionResult.DUPLICATE, known.id, known.unit_id, known.revision, known.removed, known.replaced)
         instance_id = connection.execute(_ADD_UNDECIDED, {**values, "header": json.dumps(values["header"])}).scalar_one_or_none()
         if instance_id is not None:
             connection.execute(_CHECK_UNIT, values)

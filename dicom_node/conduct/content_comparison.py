@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from core.errors import StorageError, StoreUnavailable
 from db.blobs.store import Blobs
 from db.complete.content_conflicts import UndecidedInstance, list_undecided, settle_conflict
 from db.engine import Database
@@ -53,7 +54,14 @@ class ContentComparer:
     def _compare(self, instance: UndecidedInstance) -> None:
         hashes = (instance.current_sha256, instance.sha256)
         with self._blobs.pinned(hashes):
-            same = same_content(*self._blobs.fetch_all(hashes))
-        settle_conflict(self._database, instance.id, same=same)
+            try:
+                same = same_content(*self._blobs.fetch_all(hashes))
+            except StorageError as error:
+                missing = isinstance(error.__cause__, FileNotFoundError)
+                if isinstance(error, StoreUnavailable) or (isinstance(error.__cause__, OSError) and not missing):
+                    raise  # the store does not answer, or the disk of this machine failed: it can be compared later
+                structlog.get_logger().warning("content_comparison_failed", error=str(error), outcome="counts as different")
+                same = False
+        settle_conflict(self._database, instance.id, same=same, current_sha256=instance.current_sha256)
         outcome = "the same content in another encoding" if same else "other content: a new revision"
         structlog.get_logger().info("contents_compared", unit=instance.unit_id, outcome=outcome)

@@ -51,7 +51,7 @@ def storage_section() -> str:
         "transfer syntax; no attribute is coerced. A failure carries an Error Comment (0000,0902) without patient data. What is refused\n"
         "permanently is kept in a quarantine of limited size, and audited. Another content of a known SOP Instance UID is stored beside\n"
         "the first and compared later: the same attributes and pixels in another encoding count as the same content, anything else\n"
-        "makes a new revision.\n\n"
+        "makes a new revision. Of several contents the one received last counts, also where it was received before.\n\n"
         + table(("status", "meaning", "when"), [(f"0x{code:04X}", meaning, when) for code, meaning, when in _STATUSES])
         + "\n\n### Transfer syntaxes\n\nOf several in one proposed context the requestor's first is accepted. "
         "*Analysed*: the node can decode pixels in it. An instance that it cannot decode is stored, and reported as not analysed.\n\n"

@@ -104,7 +104,72 @@ def test_changed_content_of_a_complete_unit_begins_a_revision(database: Database
     unit = unit_of(database)
     assert (unit.state, unit.revision, unit.held) == (UnitState.OPEN, 2, 1)
     assert [kept.id for kept in units.instances_of_unit(database, unit.id)] == [changed.instance_id]
-    assert sender.send(1, content="as it was").result is AdmissionResult.DUPLICATE  # known, though no longer current
+
+
+def settle_all(database: Database, *, same: bool = False) -> None:
+    """Settle every undecided content, in the order in which the conductor compares them."""
+    while waiting := list_undecided(database, 1):
+        settle_conflict(database, waiting[0].id, same=same, current_sha256=waiting[0].current_sha256)
+
+
+def current_content(database: Database) -> object:
+    return scalar(database, "SELECT sha256 FROM instances WHERE state = 'current'")
+
+
+def test_the_content_that_was_received_last_is_the_current_one(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1, content="A")
+    complete(database, plan())
+    sender.send(1, content="B")
+    settle_all(database)
+    complete(database, plan())
+    again = sender.send(1, content="A")
+    assert (again.result, unit_of(database).state, unit_of(database).undecided) == (AdmissionResult.UNDECIDED, UnitState.COMPLETE, 1)
+    settle_all(database)
+    unit = unit_of(database)
+    assert (unit.state, unit.revision, unit.held, current_content(database)) == (UnitState.OPEN, 3, 1, blob("A").sha256)
+    first, second = scalar(database, "SELECT array_agg(id ORDER BY id) FROM jobs")  # type: ignore[misc]
+    (third,) = complete(database, plan())
+    assert scalar(database, f"SELECT array_agg(superseded_by) FROM jobs WHERE id IN ({first}, {second})") == [second, third]
+    actions = "SELECT string_agg(action, ',' ORDER BY id) FROM audit_events WHERE subject LIKE 'instance:%'"
+    assert scalar(database, actions) == "instance.received,instance.undecided,instance.changed,instance.undecided,instance.changed"
+
+
+@pytest.mark.parametrize("order", ["ABA", "ABCB", "ABCA", "ABAB", "ABCABCAB"])
+@pytest.mark.parametrize("settled", [0, 2, 3], ids=lambda number: f"settled after {number}")
+def test_the_last_content_is_current_whenever_they_are_compared(database: Database, order: str, settled: int) -> None:
+    sender = Sender(database)
+    for number, content in enumerate(order, start=1):
+        sender.send(1, content=content)
+        if number == settled:
+            settle_all(database)
+    settle_all(database)
+    assert current_content(database) == blob(order[-1]).sha256
+    assert (unit_of(database).held, unit_of(database).undecided) == (1, 0)
+
+
+def test_another_encoding_of_replaced_content_is_compared_when_it_comes_again(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1, content="A")
+    sender.send(1, content="A, re-encoded")
+    settle_all(database, same=True)
+    assert sender.send(1, content="A, re-encoded").result is AdmissionResult.DUPLICATE
+    sender.send(1, content="B")
+    settle_all(database)
+    assert sender.send(1, content="A, re-encoded").result is AdmissionResult.UNDECIDED
+    settle_all(database)
+    assert current_content(database) == blob("A, re-encoded").sha256
+
+
+def test_a_comparison_with_content_that_is_no_longer_current_has_no_effect(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1, content="A")
+    settled_late = sender.send(1, content="B")
+    (conflict,) = list_undecided(database, 10)
+    sender.send(1, content="C")
+    settle_conflict(database, scalar(database, "SELECT max(id) FROM instances"), same=False)  # type: ignore[arg-type]
+    settle_conflict(database, settled_late.instance_id, same=True, current_sha256=conflict.current_sha256)
+    assert [one.id for one in list_undecided(database, 10)] == [settled_late.instance_id]
 
 
 def test_counts_of_the_revision_before_do_not_decide_on_changed_content(database: Database) -> None:
