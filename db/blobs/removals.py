@@ -3,7 +3,8 @@
 The transaction in which a row stops needing a blob writes a row in ``blob_removals``. Afterwards the file is removed under the lock of
 that row, if no row needs it then; the row stays for an hour, as a mark. Who commits a row that names a blob reads ``blob_removals`` after
 the commit (`find_requested`). Content without a mark keeps its file: it was committed before the mark, so the removal sees its row. Content
-with one is stored once more (`keep_received`), under the same lock.
+with one is stored once more (`keep_received`), under the same lock. Content that the node makes has no sender who would repeat it: its row
+is committed in the transaction that takes the lock before (`keep_made`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection, text
 
 from db import counters
+from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
 from db.engine import Database
 
@@ -37,6 +39,11 @@ _DONE = text("UPDATE blob_removals SET removed_at = node_now() WHERE sha256 = AN
 _FORGET = text("DELETE FROM blob_removals WHERE removed_at < (SELECT node_now()) - make_interval(secs => :kept_s)")
 _FIND = text("SELECT sha256 FROM blob_removals WHERE sha256 = ANY(:hashes)")
 _REOPEN = text("UPDATE blob_removals SET removed_at = NULL WHERE sha256 = :sha256")
+# A new row has removed_at; one that was there gets none.
+_HOLD = text("""
+    INSERT INTO blob_removals (sha256, size_bytes, removed_at) VALUES (:sha256, :size_bytes, node_now())
+    ON CONFLICT (sha256) DO UPDATE SET removed_at = NULL RETURNING removed_at IS NULL AS requested
+""")
 _WITHDRAW_NEEDED = text(f"DELETE FROM blob_removals r WHERE r.sha256 = :sha256 AND ({_NEEDED})")
 _RESTORE = text("UPDATE instances SET removed_at = NULL WHERE id = :id AND removed_at IS NOT NULL")
 
@@ -107,3 +114,18 @@ def keep_received(database: Database, sha256: str, store: Callable[[], object], 
         if instance_id is not None:
             connection.execute(_RESTORE, {"id": instance_id})
         connection.execute(_WITHDRAW_NEEDED, {"sha256": sha256})
+
+
+def keep_made(connection: Connection, blob: BlobRef, store: Callable[[], object]) -> None:
+    """Keep content that is stored already, and whose row is written in the caller's transaction.
+
+    Until that is committed, nobody can request or carry out the removal of the blob. ``store`` as for `keep_received`.
+
+    Raises
+    ------
+    StorageError
+        The bytes cannot be stored again: the row must not be committed.
+    """
+    if connection.execute(_HOLD, {"sha256": blob.sha256, "size_bytes": blob.size_bytes}).scalar_one():
+        store()  # the file may be removed already
+    connection.execute(_WITHDRAW, {"hashes": [blob.sha256]})

@@ -12,10 +12,10 @@ from core.policy.result_profiles import ResultProfiles
 from core.records import ModelIdentity, Prediction
 from core.states import ModelState
 from db import audit
-from db.blobs.blob_ref import BlobRef
+from db.blobs import removals
 from db.engine import Database
 from db.jobs.added_destinations import add_destinations
-from db.jobs.job_records import ClaimedJob, StoredObject, Timings
+from db.jobs.job_records import ClaimedJob, StoredObject, StoredOverlays, Timings
 from db.jobs.result_values import finding_values, findings_digest, object_values
 from db.notify import notify_statement
 from db.operations import drift
@@ -62,7 +62,7 @@ _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_no
 def commit_result(
     database: Database, job: ClaimedJob, *, prediction: Prediction, identity: ModelIdentity, objects: tuple[StoredObject, ...],
     timings: Timings, profiles: ResultProfiles | None = None, observations: tuple[DriftObservation, ...] = (), scanner: str = "",
-    overlays: BlobRef | None = None,
+    overlays: StoredOverlays | None = None,
 ) -> None:  # fmt: skip
     """Commit the result of a job: all of it, or nothing if the lease was lost.
 
@@ -75,7 +75,7 @@ def commit_result(
     observations, scanner
         Counted for the statistics of drift (`db.operations.drift`); the scanner is stored with the job too.
     overlays
-        Outlines and heat map for the console's viewer (`imaging.overlays`).
+        Outlines and heat map for the console's viewer.
 
     Raises
     ------
@@ -83,6 +83,8 @@ def commit_result(
         Another worker has the job, or the unit has a newer revision.
     ModelError
         ``identity`` is not the pipeline of the job, or the pipeline was retired meanwhile: repeating cannot help.
+    StorageError
+        The database does not respond, or the overlays could not be stored again; nothing was written.
     ValueError
         A job of a shadow has objects.
     """
@@ -94,7 +96,8 @@ def commit_result(
         statements: list[Statement] = [(_ADD_FINDING, finding_values(job.id, ordinal, finding)) for ordinal, finding in findings]
         statements += [(_ADD_OBJECT, object_values(job, item)) for item in objects]
         if overlays is not None:
-            statements.append((_ADD_OVERLAYS, {"job_id": job.id, "sha256": overlays.sha256, "size_bytes": overlays.size_bytes}))
+            removals.keep_made(connection, overlays.blob, overlays.store)
+            statements.append((_ADD_OVERLAYS, {"job_id": job.id, **asdict(overlays.blob)}))
         deliveries = sum(len(set(item.destinations)) for item in objects)
         if added:  # their objects are chosen from the rows of this result
             execute_pipelined(connection, statements)

@@ -1,6 +1,6 @@
 """Jobs as the conductor plans them, as a worker claims them, and what a worker hands back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -81,6 +81,18 @@ class StoredObject:
     blob: BlobRef
     destinations: tuple[str, ...]
     problems: tuple[str, ...] = ()  # what validation found wrong; such an object is held
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOverlays:
+    """Outlines and heat map for the console's viewer (`imaging.overlays`), whose bytes are a blob already.
+
+    ``store`` stores them once more, whether or not the blob exists: the same image analysed again has equal ones, and those of the earlier
+    result may be removed at that moment.
+    """
+
+    blob: BlobRef
+    store: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)

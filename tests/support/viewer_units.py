@@ -14,7 +14,7 @@ from db.complete.completion import complete_unit
 from db.complete.units import units_of_study
 from db.engine import Database
 from db.jobs.finish import commit_result
-from db.jobs.job_records import StoredObject
+from db.jobs.job_records import StoredObject, StoredOverlays
 from db.receive import admission
 from imaging.headers.instance_header import read_header
 from imaging.masks import pack_heat_map, pack_mask
@@ -46,7 +46,7 @@ def _commit(
     stored = tuple(StoredObject(one, blobs.put(one.content), job.destinations) for one in objects) or (report(job),)
     commit_result(
         database, job, prediction=prediction, identity=replace(identity(), name=model), objects=stored, timings=timings(),
-        overlays=blobs.put(packed) if packed else None,
+        overlays=StoredOverlays(blobs.put(packed), lambda: blobs.put(packed)) if packed else None,
     )  # fmt: skip
     return job.unit_id, job.id
 

@@ -9,9 +9,8 @@ import structlog
 from core.failpoints import failpoint
 from core.measured_values import with_rounded_values
 from core.records import Prediction
-from db.blobs.blob_ref import BlobRef
 from db.jobs.finish import commit_result
-from db.jobs.job_records import ClaimedJob, StoredObject, Timings
+from db.jobs.job_records import ClaimedJob, StoredObject, StoredOverlays, Timings
 from imaging.decoded_unit import DecodedUnit
 from imaging.headers.scanner import read_scanner
 from imaging.volume.volume import Volume
@@ -59,7 +58,7 @@ def finish_job(
     prediction = with_rounded_values(prediction)
     lease.check(job)
     objects: tuple[StoredObject, ...] = ()
-    overlays: BlobRef | None = None
+    overlays: StoredOverlays | None = None
     if not job.shadow:
         prediction, objects, overlays = _store_objects(runtime, job, model, unit.item, prediction, times.started_at)
     failpoint("worker.encoded", job.study_instance_uid)
@@ -95,7 +94,7 @@ def finish_job(
 
 def _store_objects(
     runtime: ChildRuntime, job: ClaimedJob, model: Model, item: DecodedUnit | None, prediction: Prediction, started_at: datetime
-) -> tuple[Prediction, tuple[StoredObject, ...], BlobRef | None]:
+) -> tuple[Prediction, tuple[StoredObject, ...], StoredOverlays | None]:
     """Return the prediction with notes on a missing heat map and on excluded destinations, the stored objects, and the overlays."""
     settings = runtime.settings
     recipients = select_recipients(settings, job.destinations, model.identity.status)

@@ -1,8 +1,9 @@
 """Stores a result object: the third step of ``make -> check -> keep``."""
 
-from db.blobs.blob_ref import BlobRef
+from functools import partial
+
 from db.blobs.store import Blobs
-from db.jobs.job_records import StoredObject
+from db.jobs.job_records import StoredObject, StoredOverlays
 from imaging.overlays import pack_overlays
 from workers.encode.analysis import Analysis
 from workers.results.make import ObjectDraft
@@ -19,7 +20,7 @@ def keep(draft: ObjectDraft, problems: tuple[str, ...], blobs: Blobs) -> StoredO
     return StoredObject(report=draft.encoded, blob=blobs.put(draft.encoded.content), destinations=draft.destinations, problems=problems)
 
 
-def keep_overlays(analysis: Analysis, blobs: Blobs) -> BlobRef | None:
+def keep_overlays(analysis: Analysis, blobs: Blobs) -> StoredOverlays | None:
     """Store outlines and heat map for the console's viewer; None where the result has neither.
 
     Raises
@@ -28,4 +29,4 @@ def keep_overlays(analysis: Analysis, blobs: Blobs) -> BlobRef | None:
         The blob could not be written.
     """
     content = pack_overlays(analysis.prediction.findings, analysis.heat)
-    return blobs.put(content) if content else None
+    return StoredOverlays(blobs.put(content), partial(blobs.put, content)) if content else None

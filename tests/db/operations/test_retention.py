@@ -11,6 +11,7 @@ from core.settings.operations import RetentionSection
 from core.states import DeliveryState, UnitKind
 from db import audit
 from db.blobs import removals
+from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
 from db.commitment import destination_requests, expiry, source_requests
 from db.commitment.destination_reports import ResendPolicy, record_report
@@ -22,7 +23,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.finish import commit_result
 from db.jobs.job_admin import show_job
-from db.jobs.job_records import StoredObject
+from db.jobs.job_records import ClaimedJob, StoredObject, StoredOverlays
 from db.operations import retention
 from db.receive import admission
 from db.receive.admission import AdmissionResult
@@ -316,14 +317,70 @@ def test_without_a_policy_there_is_no_rule() -> None:
 def test_outlines_and_heat_map_go_with_the_objects_of_the_result(database: Database, blobs: Blobs) -> None:
     unit = Unit(database, blobs, 1)
     job = claim(database)
-    made, overlays = report(job), blobs.put(b"outlines")
-    unit.result = blobs.put(made.report.sop_instance_uid.encode())
-    kept = StoredObject(made.report, unit.result, made.destinations, made.problems)
-    commit_result(database, job, prediction=prediction(), identity=identity(), objects=(kept,), timings=timings(), overlays=overlays)
-    unit.deliver()
+    overlays = _report_with_overlays(unit, job)
     _age(database, 61)
     _apply(database, blobs, IMAGES)
     assert blobs.path(overlays.sha256).exists()
     _apply(database, blobs, RESULTS)
     assert not blobs.path(overlays.sha256).exists()
     assert scalar(database, "SELECT removed_at IS NOT NULL FROM result_overlays") is True
+
+
+def _report_with_overlays(unit: Unit, job: ClaimedJob) -> BlobRef:
+    """Commit and deliver a result that has the same outlines as every other one."""
+    blobs, made = unit.blobs, report(job)
+    overlays = blobs.put(b"outlines")
+    unit.result = blobs.put(made.report.sop_instance_uid.encode())
+    kept = StoredObject(made.report, unit.result, made.destinations, made.problems)
+    stored = StoredOverlays(overlays, lambda: blobs.put(b"outlines"))
+    commit_result(unit.database, job, prediction=prediction(), identity=identity(), objects=(kept,), timings=timings(), overlays=stored)
+    unit.deliver()
+    return overlays
+
+
+class PausedBlobs(Blobs):
+    """Blobs whose removal of one waits for ``go_on`` after telling so by ``removing``."""
+
+    def __init__(self, root: Path, waiting: str) -> None:
+        super().__init__(root)
+        self.waiting, self.removing, self.go_on = waiting, threading.Event(), threading.Event()
+
+    def remove(self, sha256: str) -> None:
+        if sha256 == self.waiting:
+            self.removing.set()
+            assert self.go_on.wait(600)
+        super().remove(sha256)
+
+
+WAITS_FOR_LOCK = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def test_equal_outlines_that_are_committed_while_the_former_are_removed_keep_their_file(database: Database, blobs: Blobs) -> None:
+    """An image that is analysed again has the same outlines."""
+    first = Unit(database, blobs, 1)
+    overlays = _report_with_overlays(first, claim(database))
+    _age(database, 61)
+    second = Unit(database, blobs, 2)
+    job, paused = claim(database), PausedBlobs(blobs.root, overlays.sha256)
+    removal = threading.Thread(target=lambda: _apply(database, paused, RESULTS))
+    removal.start()
+    assert paused.removing.wait(600)
+    commit = threading.Thread(target=lambda: _report_with_overlays(second, job))
+    commit.start()  # the file is there still, the removal has looked for rows already
+    wait_until("the worker", lambda: scalar(database, WAITS_FOR_LOCK) or scalar(database, "SELECT count(*) > 1 FROM result_overlays"))
+    paused.go_on.set()
+    removal.join(600)
+    commit.join(600)
+    assert rows(database, "SELECT removed_at IS NULL FROM result_overlays ORDER BY id") == [(False,), (True,)]
+    assert blobs.read(overlays.sha256) == b"outlines"
+    assert removals.find_requested(database, [overlays.sha256]) == set()
+
+
+def test_outlines_whose_removal_was_requested_stay_with_the_result_that_needs_them(database: Database, blobs: Blobs) -> None:
+    overlays = _report_with_overlays(Unit(database, blobs, 1), claim(database))
+    with database.begin() as connection:
+        removals.request_removals(connection, [(overlays.sha256, overlays.size_bytes)])
+    run(database, "UPDATE result_overlays SET removed_at = node_now()")
+    _report_with_overlays(Unit(database, blobs, 2), claim(database))
+    removals.remove_blobs(database, blobs)
+    assert blobs.read(overlays.sha256) == b"outlines"
