@@ -27,6 +27,8 @@
 ``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
 """
 
+from pathlib import Path
+
 REPEATED = "the operation is repeated"
 """Beginning of the hint of a transient error in a role. A command that ends with such an error gives another hint."""
 
@@ -148,3 +150,11 @@ class StoreUnavailable(StorageError):
 
 class ChainBroken(NodeError):
     """The audit chain does not verify."""
+
+
+def raised_at(error: BaseException) -> str:
+    """Return file and line of an unexpected error, for the log: its text may hold patient data."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from core.failpoints import failpoint
 from core.states import DeliveryState
 from db import audit
-from db.commitment.destination_requests import END_REQUEST, OPEN_ITEMS
+from db.commitment.destination_requests import END_REQUEST, OPEN_ITEMS, record_failed
 from db.deliveries.job_completion import lock_jobs, mark_delivered_jobs
 from db.engine import Database
 from db.notify import notify
@@ -27,7 +27,7 @@ _ITEMS = text("""
     WHERE i.commitment_id = :id ORDER BY i.delivery_id
 """)
 _LOCK_DELIVERIES = text("""
-    SELECT d.id, d.state, d.resends, d.commitment_id, j.state = 'superseded' AS superseded
+    SELECT d.id, d.job_id, d.state, d.resends, d.commitment_id, j.state = 'superseded' AS superseded
     FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.id = ANY(:ids) ORDER BY d.id FOR NO KEY UPDATE OF d
 """)
 _COMMITTED = text("""
@@ -38,14 +38,24 @@ _RESEND = text("""
         changed_at = node_now(), next_attempt_at = node_now() + make_interval(secs => :in_s)
     WHERE id = :id
 """)
+# Of a job that counted as delivered, because its destination was no longer asked for commitment.
+_UNDELIVERED = text("""
+    UPDATE jobs SET state = 'reported', delivered_at = NULL
+    WHERE state = 'delivered' AND id IN (SELECT d.job_id FROM deliveries d WHERE d.id = ANY(:ids) AND d.state <> 'withdrawn')
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class ResendPolicy:
-    """How an object that was not committed is sent again: after ``base_s``, then twice that and so on, ``limit`` times."""
+    """How an object that was not committed is sent again: after ``base_s``, then twice that ... up to ``cap_s``, ``limit`` times."""
 
     limit: int
     base_s: float
+    cap_s: float
+
+    def delay_s(self, resends: int) -> float:
+        """Return the seconds until it is sent again that was sent again so often."""
+        return min(self.cap_s, self.base_s * 2.0 ** min(resends, 30))
 
 
 class ReportResult(StrEnum):
@@ -82,7 +92,7 @@ def record_report(
                 connection.execute(_COMMITTED, {"id": row.id})
                 done.append(row.id)
             elif item.sop_instance_uid in failed and row.commitment_id == request.id:
-                _resend(connection, row, failed[item.sop_instance_uid], policy)
+                _resend(connection, row, request.destination, failed[item.sop_instance_uid], policy)
                 resent.append(row.id)
         if not connection.execute(OPEN_ITEMS, {"id": request.id}).all():
             connection.execute(END_REQUEST, {"id": request.id, "state": "answered"})
@@ -90,12 +100,13 @@ def record_report(
         audit.record(connection, actor="sender", action="commitment.answered", subject=f"commitment:{request.id}", details=details)
         mark_delivered_jobs(connection, jobs)
         if resent:
+            connection.execute(_UNDELIVERED, {"ids": resent})
             notify(connection, "delivery")
         failpoint("commit.reported")
     return ReportResult.TAKEN
 
 
-def _resend(connection: Connection, row: Any, reason: str, policy: ResendPolicy) -> None:
+def _resend(connection: Connection, row: Any, destination: str, reason: str, policy: ResendPolicy) -> None:
     """Send a delivery again that was not committed, or end it if it is superseded or was sent too often."""
     if row.superseded:
         state, note = DeliveryState.WITHDRAWN, f"not committed ({reason}), and superseded"
@@ -103,5 +114,7 @@ def _resend(connection: Connection, row: Any, reason: str, policy: ResendPolicy)
         state, note = DeliveryState.FAILED, f"stored, but not committed after {row.resends} resends: {reason}"
     else:
         state, note = DeliveryState.PENDING, f"sent again: stored, but not committed: {reason}"
-    values = {"id": row.id, "state": state.value, "note": note, "in_s": policy.base_s * 2**row.resends}
+    values = {"id": row.id, "state": state.value, "note": note, "in_s": policy.delay_s(row.resends)}
     connection.execute(_RESEND, values)
+    if state is DeliveryState.FAILED:
+        record_failed(connection, destination, row)

@@ -142,6 +142,14 @@ def _fail(connection: Connection, id: int, destination: str, items: Sequence[Any
     connection.execute(_FAIL, {"ids": [item.id for item in items], "note": note})
     details = {"destination": destination, "deliveries": [item.id for item in items], "asks": attempts}
     audit.record(connection, actor="sender", action="commitment.given_up", subject=f"commitment:{id}", details=details)
+    for item in items:
+        record_failed(connection, destination, item)
+
+
+def record_failed(connection: Connection, destination: str, delivery: Any) -> None:
+    """Record in the audit trail, from which the webhook is notified, that a delivery failed which the destination did not commit to."""
+    details = {"destination": destination, "job": delivery.job_id}
+    audit.record(connection, actor="sender", action="delivery.failed", subject=f"delivery:{delivery.id}", details=details)
 
 
 def record_requested(database: Database, request: CommitmentRequest, *, answer_s: float) -> None:

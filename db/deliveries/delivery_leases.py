@@ -61,10 +61,11 @@ _EXPIRED = text("""
 _LOST = text("""
     UPDATE delivery_attempts SET result = 'lost', ended_at = node_now() WHERE token = ANY(CAST(:tokens AS uuid[]))
 """)
-# Deliveries that became pending again at the moment when their job was superseded.
+# Deliveries that became pending again at the moment when their job was superseded, and failed ones: nobody can have them sent again.
 _WITHDRAW_SUPERSEDED = text("""
-    UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(), note = 'superseded before it was delivered'
-    FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state = 'pending'
+    UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(),
+        note = CASE d.state WHEN 'failed' THEN 'superseded after it had failed: ' || d.note ELSE 'superseded before it was delivered' END
+    FROM jobs j WHERE j.id = d.job_id AND j.state = 'superseded' AND d.state IN ('pending', 'failed')
 """)
 
 
@@ -114,7 +115,8 @@ def reap_deliveries(database: Database) -> int:
     A delivery that is lost once is due at once. One that is lost again may be what kills its sender: it waits LOST_BASE_S, then twice that
     and so on, and up to twice as long by its number, so that those which were lost together are not claimed together again.
 
-    Also withdraws deliveries of superseded jobs, and replaces reports that wait for an object which the destination will not take.
+    Also withdraws waiting and failed deliveries of superseded jobs, and replaces reports that wait for an object which the destination will
+    not take.
     """
     with database.begin() as connection:
         tokens = [str(token) for token in connection.execute(_EXPIRED, {"base_s": LOST_BASE_S, "cap_s": LOST_CAP_S}).scalars()]

@@ -91,10 +91,15 @@ def decode_request(information: Dataset) -> tuple[str, tuple[tuple[str, str], ..
 def decode_report(information: Dataset) -> CommitmentReport:
     """Decode tolerantly: items without an instance are left out, and an instance in both sequences counts as failed."""
     failed = {
-        str(item.get("ReferencedSOPInstanceUID", "") or ""): int(item.get("FailureReason") or 0)
+        str(item.get("ReferencedSOPInstanceUID", "") or ""): _reason(item.get("FailureReason"))
         for item in information.get("FailedSOPSequence") or ()
     }
     failed.pop("", None)
     listed = (str(item.get("ReferencedSOPInstanceUID", "") or "") for item in information.get("ReferencedSOPSequence") or ())
     committed = tuple(uid for uid in listed if uid and uid not in failed)
     return CommitmentReport(str(information.get("TransactionUID", "") or ""), committed, failed)
+
+
+def _reason(value: object) -> int:
+    """Return a Failure Reason as a number; 0 where it is none, or several."""
+    return value if isinstance(value, int) else 0

@@ -39,7 +39,7 @@ def receive_report(database: Database, delivery: DeliverySection, destinations: 
             transaction_uid=content.transaction_uid,
             committed=content.committed,
             failed=failed,
-            policy=ResendPolicy(delivery.max_resends, delivery.retry_base_s),
+            policy=ResendPolicy(delivery.max_resends, delivery.retry_base_s, delivery.retry_cap_s),
         )
     except StorageError as error:
         log.error("commitment_report_not_stored", error=str(error))

@@ -3,7 +3,9 @@
 import threading
 import time
 
-from core.errors import CannotUnderstand, StorageError
+import structlog
+
+from core.errors import CannotUnderstand, StorageError, StoreUnavailable, raised_at
 from core.failpoints import failpoint
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
@@ -18,7 +20,7 @@ from db.roles.wake_up import WakeUp
 from dicom_node.deliver.lease_renewal import LeaseRenewal
 from dicom_node.deliver.outage import DestinationOutage
 from dicom_node.deliver.settlement import DeliverySettlement
-from dicom_node.deliver.transport_types import OutgoingObject, SendResult
+from dicom_node.deliver.transport_types import OutgoingObject, SendResult, Transport
 from dicom_node.deliver.transports import open_transport
 from dicom_node.statuses import SendOutcome
 
@@ -78,9 +80,15 @@ class DestinationWorker:
         return 0.0
 
     def _load(self, claimed: list[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, OutgoingObject]]:
-        """Read the objects. What may not be sent, or cannot be read, is settled here."""
-        batch = []
-        for delivery in claimed:
+        """Read the objects. What may not be sent, or cannot be read, is settled here.
+
+        Raises
+        ------
+        StoreUnavailable
+            The blobs are on another machine, which does not answer; the deliveries are put back.
+        """
+        batch: list[tuple[ClaimedDelivery, OutgoingObject]] = []
+        for position, delivery in enumerate(claimed):
             if delivery.research and not self._destination.accept_research:
                 # Checked again here: a route or the configuration may have changed since the worker checked it.
                 reason = f"the model is for research, and accept_research is false for '{self._destination.name}'"
@@ -88,6 +96,10 @@ class DestinationWorker:
                 continue
             try:
                 content = self._blobs.read(delivery.sha256)
+            except StoreUnavailable as error:  # says nothing about the object: no attempt is counted, and the loop waits longer each time
+                for waiting in (*(loaded for loaded, _ in batch), *claimed[position:]):
+                    self._settlement.put_back(waiting, f"the object cannot be read: {error}")
+                raise
             except StorageError as error:
                 self._settle(delivery, SendResult(SendOutcome.TRANSIENT, f"the object cannot be read: {error}"))
                 continue
@@ -116,7 +128,7 @@ class DestinationWorker:
                 if not_sent:
                     self._settlement.put_back(delivery, not_sent)
                     continue
-                result = transport.send(outgoing)
+                result = self._attempt(transport, outgoing)
                 if result.connection_lost:
                     not_sent = result.reason
                     self.outage.begin(result.reason, unreachable=result.unreachable)
@@ -126,6 +138,15 @@ class DestinationWorker:
                     failpoint("send.taken")
                     self._settle(delivery, result, time.monotonic() - started)
                     failpoint("send.settled")
+
+    def _attempt(self, transport: Transport, outgoing: OutgoingObject) -> SendResult:
+        """Send one object. An error that no transport foresaw counts as an attempt: its object would else be sent again without end."""
+        try:
+            return transport.send(outgoing)
+        except Exception as error:  # its text may hold patient data
+            log = structlog.get_logger().bind(destination=self._destination.name, exception=type(error).__name__)
+            log.error("sending_failed_unexpectedly", at=raised_at(error))
+            return SendResult(SendOutcome.TRANSIENT, f"sending failed unexpectedly: {type(error).__name__}", connection_lost=True)
 
     def _settle(self, delivery: ClaimedDelivery, result: SendResult, send_s: float = 0.0) -> None:
         dwell_s = delivery.age_s + time.monotonic() - self._claimed_at

@@ -5,12 +5,11 @@ Nothing here depends on pynetdicom: `handlers` makes a `ReceivedInstance` of a C
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import structlog
 
-from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError
+from core.errors import CannotUnderstand, IntakeError, OutOfResources, OwnObject, StorageError, raised_at
 from core.failpoints import failpoint
 from core.policy.admission import check_identity, unit_kind
 from core.records import InstanceHeader
@@ -74,7 +73,7 @@ class Intake:
             self._log.error("instance_not_stored", source=received.source, error=str(error))
             return StoreAnswer(OutOfResources.status, "out of resources: try again later")
         except Exception as error:  # no single instance may end the listener
-            at = _raised_at(error)
+            at = raised_at(error)
             self._log.error("instance_failed_unexpectedly", source=received.source, exception=type(error).__name__, at=at)
             return StoreAnswer(UNEXPECTED, f"unexpected {type(error).__name__}; see the node's log")
 
@@ -196,11 +195,3 @@ class Intake:
         finally:
             close_association(self._database, association_id, "released")
         return admitted
-
-
-def _raised_at(error: BaseException) -> str:
-    """File and line of an unexpected error: its text may hold patient data."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.settings.operations import WebhookEvent
 from core.states import JobState
 from db.commitment import destination_requests
 from db.commitment.destination_reports import ReportResult, ResendPolicy, record_report
@@ -11,9 +12,10 @@ from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.listings.deliveries import list_deliveries
-from tests.support.records import plan, report_study, run, scalar
+from db.operations import webhook_notifications
+from tests.support.records import plan, report_study, rows, run, scalar
 
-TWICE = ResendPolicy(limit=2, base_s=0.0)
+TWICE = ResendPolicy(limit=2, base_s=0.0, cap_s=900.0)
 
 
 def store(database: Database, *, commit: bool = True) -> None:
@@ -205,3 +207,36 @@ def test_stored_deliveries_are_done_when_commitment_is_switched_off(database: Da
     assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 2
     assert job_state(database) == JobState.DELIVERED
     assert destination_requests.stop_requesting(database, ["pacs", "archive"]) == 0
+
+
+def test_a_report_of_failure_after_commitment_was_switched_off_reopens_the_job(database: Database, stored: int) -> None:
+    request = request_commitment(database)
+    destination_requests.stop_requesting(database, ["pacs", "archive"])
+    assert job_state(database) == JobState.DELIVERED
+    assert report(database, request, committed=False) is ReportResult.TAKEN
+    assert (states(database)["pacs"], job_state(database)) == ("pending", JobState.REPORTED)
+    store(database, commit=False)
+    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_the_webhook_is_notified_of_what_a_destination_does_not_commit_to(database: Database, stored: int, reported: bool) -> None:
+    """It was of failed deliveries, but not of those whose commitment fails after they were stored."""
+    for _ in range(3):
+        request = request_commitment(database, max_attempts=3, answer_s=-1)
+        if reported:
+            report(database, request, committed=False)
+            store(database)
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3) is None
+    assert states(database)["pacs"] == "failed"
+    webhook_notifications.collect_notifications(database, [WebhookEvent.FAILURE])
+    delivery = scalar(database, "SELECT id FROM deliveries WHERE destination = 'pacs'")
+    assert rows(database, "SELECT event, subject, details ->> 'destination' FROM notifications") == [
+        ("delivery.failed", f"delivery:{delivery}", "pacs")
+    ]
+
+
+def test_the_wait_before_it_is_sent_again_is_bounded() -> None:
+    """However many resends the configuration allows."""
+    policy = ResendPolicy(limit=5000, base_s=5.0, cap_s=900.0)
+    assert [policy.delay_s(resends) for resends in (0, 1, 4, 8, 4000)] == [5.0, 10.0, 80.0, 900.0, 900.0]

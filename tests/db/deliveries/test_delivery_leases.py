@@ -143,6 +143,19 @@ def test_a_pending_delivery_of_a_superseded_job_is_not_claimed(database: Databas
     assert set(states(database).values()) == {"withdrawn"}
 
 
+def test_a_failed_delivery_of_a_superseded_job_is_withdrawn(database: Database, reported: int) -> None:
+    """It counted as failed for ever: nobody can have it sent again."""
+    for one in claim_all(database):
+        fail_delivery(database, one, error="not supported", status=0x0122)
+    delivery_leases.reap_deliveries(database)
+    assert set(states(database).values()) == {"failed"}
+    Sender(database).send(2)
+    complete(database, plan(destinations=("pacs", "archive")))
+    delivery_leases.reap_deliveries(database)
+    assert set(states(database).values()) == {"withdrawn"}
+    assert scalar(database, "SELECT DISTINCT note FROM deliveries") == "superseded after it had failed: not supported"
+
+
 def test_list_by_destination_and_state(database: Database, reported: int) -> None:
     assert [row["destination"] for row in list_deliveries(database, destination="pacs")] == ["pacs"]
     assert list_deliveries(database, state="failed") == []

@@ -125,7 +125,7 @@ def test_a_late_commitment_report_on_the_first_sending_does_not_count_for_the_se
     uids = [uid for _, uid in request.instances]
 
     def report() -> None:
-        policy = destination_reports.ResendPolicy(3, 1.0)
+        policy = destination_reports.ResendPolicy(3, 1.0, 900.0)
         destination_reports.record_report(
             database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=uids, failed={}, policy=policy
         )

@@ -295,7 +295,7 @@ def test_old_commitment_requests_are_deleted_and_open_ones_are_not(database: Dat
     id = source_requests.record_source_request(database, source="PACS", transaction_uid="1.9", instances=[("1.2", "1.2.3")], reserve_s=0)
     _age(database, 100)
     assert expiry.count_expired(database, 90) == 0
-    rules = ResendPolicy(3, 1.0)
+    rules = ResendPolicy(3, 1.0, 900.0)
     uids = [uid for _, uid in request.instances]
     record_report(database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=uids, failed={}, policy=rules)
     theirs = source_requests.get_source_request(database, id)

@@ -173,7 +173,7 @@ def test_the_report_waits_again_for_an_object_that_is_not_committed(database: Da
     assert request is not None
     lost = {uid: "0112" for sop_class, uid in request.instances if sop_class == SEG}
     kept = [uid for _, uid in request.instances if uid not in lost]
-    resending = ResendPolicy(1, 0.0)
+    resending = ResendPolicy(1, 0.0, 900.0)
     values = {"destinations": ["pacs"], "transaction_uid": request.transaction_uid}
     record_report(database, committed=kept, failed=lost, policy=resending, **values)  # type: ignore[arg-type]
     (again,) = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10)
