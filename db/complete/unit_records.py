@@ -41,7 +41,7 @@ class UnitView:
     expected_before: int | None = None  # number that it had reported at the check before
     routes: tuple[str, ...] = ()  # names of the routes that took it, once it is complete
     selected: bool | None = None  # per_study = "best": selected or not; None where it does not apply
-    opened_at: datetime | None = None  # when the first instance of this revision was received
+    opened_at: datetime | None = None  # when the first instance of this revision was received, or when it was routed again
     reason: str = ""  # why a complete unit has no job
     requested: int | None = None  # number of instances held when one storage commitment request listed all of them
     requested_at: datetime | None = None

@@ -9,10 +9,12 @@ from db.engine import Database
 from db.listings.unrouted import IMAGES_REMOVED, UNROUTED
 from db.notify import notify
 
-# No instance was received: the times that completion rests on stay, so that the unit may be complete again at once.
+# No instance was received: the times of the last one stay, so that the unit may be complete again at once. `completion.max_wait_s` begins
+# anew: by the time at which it was opened first, a series would be overdue, and `per_study = "best"` would choose it without a comparison
+# with the others, which are routed again at the same time and whose images may have to be searched for lungs before.
 _REOPEN = text(f"""
     UPDATE units u SET state = 'open', changed_since_check = true, next_check_at = node_now(), evidence = NULL, reason = '', outcome = NULL,
-        completed_at = NULL, selected = NULL, dropped = '{{}}'
+        completed_at = NULL, selected = NULL, dropped = '{{}}', opened_at = node_now()
     WHERE u.id IN (SELECT u.id FROM units u WHERE u.id = ANY(:ids) AND {UNROUTED} AND NOT {IMAGES_REMOVED}
                    ORDER BY u.id FOR NO KEY UPDATE)
     RETURNING u.id, u.revision

@@ -99,7 +99,7 @@ COMMENT ON COLUMN units.revision IS 'Counts from 1; one more whenever an instanc
 COMMENT ON COLUMN units.source IS 'Calling AE title of the first sender';
 COMMENT ON COLUMN units.held IS 'Number of current instances';
 COMMENT ON COLUMN units.first_received_at IS 'When the first instance was received';
-COMMENT ON COLUMN units.opened_at IS 'When the first instance of this revision was received';
+COMMENT ON COLUMN units.opened_at IS 'When the first instance of this revision was received, or when it was routed again';
 COMMENT ON COLUMN units.last_received_at IS 'When the last instance was received';
 COMMENT ON COLUMN units.next_check_at IS 'When completion is checked next';
 COMMENT ON COLUMN units.changed_since_check IS 'An event (an instance, the end of an association) happened since the last check, so that a later check set before it does not count';
