@@ -36,8 +36,8 @@ _ROWS = text(f"""
         ORDER BY v.verdict_id DESC LIMIT 1) given ON true
     LEFT JOIN LATERAL (SELECT jsonb_agg({_VERDICT} ORDER BY v.verdict_id) AS verdicts FROM v_verdicts v
         WHERE v.job_id = f.job_id AND v.current AND v.verdict = 'missed' AND coalesce(f.ordinal, 1) = 1) missed ON true
-    WHERE CAST(:since AS timestamptz) IS NULL OR f.ended_at >= :since
-    ORDER BY f.ended_at, f.job_id, f.ordinal
+    WHERE CAST(:since AS timestamptz) IS NULL OR f.changed_at >= :since
+    ORDER BY f.changed_at, f.job_id, f.ordinal
 """)
 _INPUTS = text("""
     SELECT j.job_id, j.study_instance_uid, j.series_instance_uid, i.sop_instance_uid, i.sha256, j.revision, j.run, j.model,
@@ -47,6 +47,11 @@ _INPUTS = text("""
       AND (CAST(:since AS timestamptz) IS NULL OR coalesce(j.reported_at, j.queued_at) >= :since)
     ORDER BY j.job_id, i.id
 """)
+# A transaction that is running now will commit with a time from its beginning on. A backup only reads.
+_NEXT_SINCE = text("""
+    SELECT least(node_now(), min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name <> 'pg_dump'
+""")
 # A missed finding has the study, series, job and model of its result, and nothing that the model said.
 _NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point", "probability", "tier")
 
@@ -54,7 +59,9 @@ _NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_
 def export_findings(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield one dict of JSON types per finding, with the keys ``FIELDS``; one with an empty finding for a unit without findings.
 
-    ``outcome`` is None where a job failed (``reason`` says why); ``job_id`` is None where no route took the unit.
+    With ``since``, jobs are listed that got their result, or failed, were cancelled or were superseded since then: a job that was exported
+    with a result is listed again when it is superseded. ``outcome`` is None where a job failed (``reason`` says why); ``job_id`` is None
+    where no route took the unit.
     ``measurements`` is an object: score, position_mm (LPS), diameter_mm, image, frame, image_point where known, and ``items``.
     ``verdict`` is None, or an object with the clinician's current verdict: verdict, reason, label, code, position_mm, diameter_mm,
     image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own
@@ -69,6 +76,13 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
                 found["measurements"] = _measurements(found)
                 found["finding"] = found["finding"] or ""
                 yield {name: found[name] for name in FIELDS}
+
+
+def next_since(database: Database) -> datetime:
+    """Return from which time the export after one that begins now has to be, to leave nothing out; it may have some rows again."""
+    with database.begin() as connection:
+        found: datetime = connection.execute(_NEXT_SINCE).scalar_one()
+    return found
 
 
 def export_inputs(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ SELECT j.id AS job_id, j.key AS job_key, j.state AS job_state, j.outcome, j.reas
        u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at,
        (SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id) AS published_at,
        j.next_attempt_at, j.lease_until, j.started_at, j.inferred_at, j.reported_at, j.delivered_at,
-       j.prepare_s, j.infer_s, j.encode_s, j.shadow, j.scanner
+       j.prepare_s, j.infer_s, j.encode_s, j.shadow, j.scanner, coalesce(j.ended_at, j.reported_at, j.queued_at) AS changed_at
 FROM jobs j
 JOIN units u ON u.id = j.unit_id
 JOIN series se ON se.id = u.series_id
@@ -61,6 +61,7 @@ COMMENT ON COLUMN v_jobs.infer_s IS 'Seconds of inference';
 COMMENT ON COLUMN v_jobs.encode_s IS 'Seconds to encode the result objects';
 COMMENT ON COLUMN v_jobs.shadow IS 'True for a pipeline on trial, whose results are not reported';
 COMMENT ON COLUMN v_jobs.scanner IS 'Manufacturer and model name of the device that made the images; empty where unknown';
+COMMENT ON COLUMN v_jobs.changed_at IS 'When it failed, was cancelled or was superseded, else when the result was committed, else when it was queued the last time';
 
 CREATE VIEW v_deliveries AS
 SELECT d.id AS delivery_id, d.job_id, d.destination, r.kind AS object, r.sop_class_uid, r.sop_instance_uid, r.sha256,
@@ -119,7 +120,7 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "LUNG-RADS-SIZE").value.meaning') #>> '{}' AS lung_rads_size,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "111037").value.meaning') #>> '{}' AS margin,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "SUSPICION").value.meaning') #>> '{}' AS suspicion,
-       f.evaluations
+       f.evaluations, j.changed_at
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
 WHERE NOT j.shadow AND (j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled'))
@@ -134,7 +135,7 @@ SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.acc
        '[]'::jsonb,
        '[]'::jsonb,
        u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.completed_at
 FROM units u
 JOIN series se ON se.id = u.series_id
 JOIN studies st ON st.id = se.study_id
@@ -188,6 +189,7 @@ COMMENT ON COLUMN v_findings.lung_rads_size IS 'Lung-RADS 2022 category by size 
 COMMENT ON COLUMN v_findings.margin IS 'Margin of a nodule as readers rated such nodules: circumscribed or indistinct';
 COMMENT ON COLUMN v_findings.suspicion IS 'Suspicion as readers rated such nodules on the image, in bands of 1 to 5; not pathology';
 COMMENT ON COLUMN v_findings.evaluations IS 'All coded qualitative evaluations, each with name and value';
+COMMENT ON COLUMN v_findings.changed_at IS 'When the job failed, was cancelled or was superseded, else the same as ended_at: an export of what has changed since then has the row';
 
 CREATE VIEW v_audit AS
 SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_hash FROM audit_events;

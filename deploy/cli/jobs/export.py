@@ -32,7 +32,13 @@ class ExportFormat(StrEnum):
 
 def export_results(
     since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="only results reported since this time (ISO 8601)", show_default=False)
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="T",
+            help="only results reported, failed, cancelled or superseded since this time (ISO 8601)",
+            show_default=False,
+        ),
     ] = None,
     format: Annotated[ExportFormat, typer.Option("--format", help="output format")] = ExportFormat.JSON,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
@@ -47,11 +53,12 @@ def export_results(
 ) -> None:
     """Print one row per finding. A unit without findings has one row with its outcome and reason.
 
-    The header (filter, time, number of rows, SHA-256) is on standard error, with --out in export.json, with --head before the table. In
-    CSV, text that a spreadsheet would take for a formula has an apostrophe before it.
+    The header (filter, time, number of rows, SHA-256, and the time from which the next export continues) is on standard error, with
+    --out in export.json, with --head before the table. In CSV, text that a spreadsheet would take for a formula has an apostrophe
+    before it.
     """
     from db.operations.data_audit import record_export
-    from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
+    from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs, next_since
 
     start, kind = parse_time(since), ExportFormat.JSON if as_json else format
     if out is not None and inputs:
@@ -60,7 +67,7 @@ def export_results(
         raise ConfigurationError("--head is for CSV on standard output", hint="add --format csv; --out writes the header to export.json")
     files: dict[str, tuple[str, int]] = {}
     with open_database(config) as (_, database):
-        at = database.now()
+        at, continues_at = database.now(), next_since(database)
         record_export(database, "results", actor=operator_name(), details={"since": since or "", "format": kind.value, "inputs": inputs})
         if not inputs:
             rows = [to_json_types(row) for row in export_findings(database, since=start)]
@@ -69,7 +76,7 @@ def export_results(
             found = [to_json_types(row) for row in export_inputs(database, since=start)]
             as_csv = out is not None or kind is ExportFormat.CSV
             files["inputs.csv"] = (_csv(INPUT_FIELDS, found) if as_csv else _json(found), len(found))
-    header = _header(files, start, at)
+    header = _header(files, start, at, continues_at)
     if out is None:
         for content, _ in files.values():
             sys.stdout.write((_head_lines(header) if head else "") + content)
@@ -81,12 +88,14 @@ def export_results(
     for entry in header["files"]:
         since_text = f"since {header['filter']['since']}" if start else "of all time"
         print_message(f"{entry['name']}: {entry['rows']} rows {since_text}, exported at {header['exported_at']}, sha256 {entry['sha256']}")
+    print_message(f"the next export continues with --since {header['next_since']}")
 
 
-def _header(files: Mapping[str, tuple[str, int]], since: datetime | None, at: datetime) -> dict[str, Any]:
-    """What was exported: filter, time, and rows and digest of each file."""
+def _header(files: Mapping[str, tuple[str, int]], since: datetime | None, at: datetime, continues_at: datetime) -> dict[str, Any]:
+    """What was exported: filter, time, and rows and digest of each file; and where the next export continues."""
     return {
         "exported_at": at.isoformat(),
+        "next_since": continues_at.isoformat(),
         "filter": {"since": since.isoformat() if since else None},
         "files": [
             {"name": name, "rows": count, "sha256": hashlib.sha256(content.encode()).hexdigest()}

@@ -4,11 +4,14 @@ import json
 import re
 from datetime import timedelta
 
+from sqlalchemy import text
+
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
-from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs
+from db.jobs.job_admin import cancel_job, requeue_jobs
+from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs, next_since
 from tests.support.records import Sender, claim, complete, finish, plan, report_study, scalar
 
 # The fields that the public interface lists.
@@ -82,6 +85,53 @@ def test_rows_since_a_time(database: Database) -> None:
     report_study(database)
     assert len(list(export_findings(database, since=database.now() - timedelta(hours=1)))) == 1
     assert list(export_findings(database, since=database.now() + timedelta(hours=1))) == []
+
+
+def test_a_job_that_ends_after_an_export_is_in_the_next_one(database: Database) -> None:
+    """Queued before the first export, and failed or cancelled after it: such a job was in neither."""
+    for number in (1, 2, 3):
+        Sender(database).send(number, study=f"1.{number}", series=f"1.{number}.1")
+        complete(database, plan(), study=f"1.{number}")
+    jobs = [claim(database) for _ in range(3)]
+    finish(database, jobs[2])
+    since = next_since(database)
+    assert [row["job_id"] for row in export_findings(database)] == [jobs[2].id]
+    assert cancel_job(database, jobs[0].id, "user:operator")
+    job_leases.fail_job(database, jobs[1], error="weights missing", permanent=True, retry_in_s=0, max_attempts=3)
+    found = [(row["job_id"], row["job_state"]) for row in export_findings(database, since=since)]
+    assert found == [(jobs[0].id, "cancelled"), (jobs[1].id, "failed")]
+    assert list(export_findings(database, since=next_since(database))) == []
+    assert requeue_jobs(database, [jobs[1].id], "user:operator") == [jobs[1].id]
+    assert [row["job_id"] for row in export_findings(database, since=since)] == [jobs[0].id]
+
+
+def test_a_result_that_is_superseded_after_an_export_is_corrected_in_the_next_one(database: Database) -> None:
+    sender = Sender(database)
+    sender.send(1)
+    complete(database, plan())
+    finish(database, claim(database))
+    since = next_since(database)
+    sender.send(2)
+    (second,) = complete(database, plan())
+    (row,) = export_findings(database, since=since)
+    assert (row["job_state"], row["outcome"], row["revision"]) == ("superseded", "findings", 1)
+    withdrawn = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
+    assert withdrawn == []
+    since = next_since(database)
+    finish(database, claim(database))
+    assert [row["job_id"] for row in export_findings(database, since=since)] == [second]
+
+
+def test_what_is_committed_while_an_export_runs_is_in_the_next_one(database: Database) -> None:
+    """A result is dated before it is committed: the export in between does not have it, and is followed from before it."""
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE jobs SET state = 'cancelled', token = NULL, lease_until = NULL WHERE id = :id"), {"id": job.id})
+        since = next_since(database)
+        assert list(export_findings(database)) == []
+    assert [row["job_id"] for row in export_findings(database, since=since)] == [job.id]
 
 
 def test_the_views_for_auditors_exist(database: Database) -> None:

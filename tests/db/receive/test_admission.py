@@ -130,7 +130,7 @@ def test_the_content_that_was_received_last_is_the_current_one(database: Databas
     assert (unit.state, unit.revision, unit.held, current_content(database)) == (UnitState.OPEN, 3, 1, blob("A").sha256)
     first, second = scalar(database, "SELECT array_agg(id ORDER BY id) FROM jobs")  # type: ignore[misc]
     (third,) = complete(database, plan())
-    assert scalar(database, f"SELECT array_agg(superseded_by) FROM jobs WHERE id IN ({first}, {second})") == [second, third]
+    assert scalar(database, f"SELECT array_agg(superseded_by ORDER BY id) FROM jobs WHERE id IN ({first}, {second})") == [second, third]
     actions = "SELECT string_agg(action, ',' ORDER BY id) FROM audit_events WHERE subject LIKE 'instance:%'"
     assert scalar(database, actions) == "instance.received,instance.undecided,instance.changed,instance.undecided,instance.changed"
 
