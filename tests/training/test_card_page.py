@@ -72,6 +72,13 @@ def test_a_changed_card_changes_the_page() -> None:
     assert "x \\| y" not in card_page(replace(card, not_for="x | y"), "dermoscopy")  # not in a table, so not escaped
 
 
+def test_a_calibration_error_below_its_interval_is_explained() -> None:
+    card = registry.card("dermoscopy_7class")
+    for low, explained in ((0.03, True), (0.01, False)):
+        measured = {"measured": "so and so", "intervals": {"ece": (0.02, low, 0.06)}}
+        assert ("its interval lies too high" in card_page(card, "dermoscopy", measured)) == explained
+
+
 def test_figures_of_other_weights_are_not_shown(tmp_path: Path) -> None:
     name = "dermoscopy_7class"
     folder = tmp_path / name

@@ -59,7 +59,8 @@ def card_page(
 def results(card: ModelCard, measured: Mapping[str, Any] | None) -> str:
     """The main figures: with intervals of a classifier, by series of a detector."""
     if measured is not None and measured.get("intervals"):
-        return f"{measured['measured']}.\n\n" + interval_table({k: v for k, v in measured["intervals"].items() if k in HEADLINES})
+        shown = {k: v for k, v in measured["intervals"].items() if k in HEADLINES}
+        return f"{measured['measured']}.\n\n" + interval_table(shown) + outside_its_interval(shown)
     rows = [(name, *(show(found[key]) if key in found else "" for key in DETECTOR)) for name, found in detector_results(card.metrics)]
     if rows:
         return table(("series", *map(words, DETECTOR)), rows)
@@ -71,6 +72,16 @@ def interval_table(intervals: Mapping[str, tuple[float, float, float]]) -> str:
     """One row for each figure: value and 95 % interval."""
     rows = [(NAMES.get(name, words(name)), show(value), f"{show(low)} to {show(high)}") for name, (value, low, high) in intervals.items()]
     return table(("figure", "value", "95 % interval"), rows)
+
+
+def outside_its_interval(intervals: Mapping[str, tuple[float, float, float]]) -> str:
+    """A sentence where the calibration error lies below its interval, as it can: redrawn samples have fewer different images."""
+    value, low, _ = intervals.get("ece", (0.0, 0.0, 0.0))
+    if value >= low:
+        return ""
+    return (
+        "\n\nThe calibration error grows where images are fewer, and a redrawn sample has fewer different ones: its interval lies too high."
+    )
 
 
 def detector_results(metrics: Mapping[str, Any], place: tuple[str, ...] = ()) -> list[tuple[str, Mapping[str, Any]]]:
