@@ -84,10 +84,10 @@ def test_a_role_starts_when_a_later_migration_succeeds(postgres_url: str, tmp_pa
 def test_the_environment_of_the_units_is_known(tmp_path: Path) -> None:
     common = (SYSTEMD / "system/dicom-node-.service.d/10-common.conf").read_text()
     variables = dict(line.removeprefix("Environment=").split("=", 1) for line in common.splitlines() if line.startswith("Environment="))
-    for name in ("database_url", "broker_url"):
-        (tmp_path / name).write_text(f"postgresql://{name}")
+    for name, url in (("database_url", "postgresql://database"), ("broker_url", "redis://broker")):
+        (tmp_path / name).write_text(url)
     settings: Settings = load_settings(SYSTEMD / "node.toml", {key: value.replace("%d", str(tmp_path)) for key, value in variables.items()})
-    assert settings.database.url == "postgresql://database_url"
+    assert (settings.database.url, settings.broker.url) == ("postgresql://database", "redis://broker")
     assert str(settings.node.data_dir) in common
 
 
