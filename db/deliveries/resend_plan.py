@@ -50,6 +50,9 @@ _RESULTS = text(f"""
     LEFT JOIN deliveries d ON d.report_id = r.id AND d.destination = :to
     WHERE j.id = ANY(:ids) AND NOT j.shadow ORDER BY j.id, r.id
 """)
+_JOB_OF_DELIVERY = text("SELECT id, job_id FROM deliveries WHERE id = ANY(:ids)")
+_KNOWN_JOBS = text("SELECT id FROM jobs WHERE id = ANY(:ids)")
+_KNOWN_STUDY = text("SELECT EXISTS (SELECT FROM studies WHERE study_instance_uid = :study)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +149,29 @@ def read_plan(connection: Connection, selection: ResendSelection, targets: Resen
     return [planned for rows in by_job.values() for planned in _for_destination(rows, selection, targets)]
 
 
-def missing_rows(selection: ResendSelection, plan: Iterable[PlannedSending]) -> list[str]:
-    """Return a sentence for every number of the selection of which the plan has nothing."""
+def unselected(database: Database, selection: ResendSelection, plan: Iterable[PlannedSending]) -> list[str]:
+    """Return a sentence for everything that the selection names and of which the plan has nothing: numbers, and a study that is unknown."""
+    with database.begin() as connection:
+        jobs_of = {row.id: row.job_id for row in connection.execute(_JOB_OF_DELIVERY, {"ids": list(selection.deliveries)})}
+        known = set(connection.execute(_KNOWN_JOBS, {"ids": list(selection.jobs)}).scalars())
+        study = not selection.study or bool(connection.execute(_KNOWN_STUDY, {"study": selection.study}).scalar_one())
     rows = list(plan)
-    if selection.to:
-        return []
     jobs, deliveries = {row.job_id for row in rows}, {row.delivery_id for row in rows}
-    absent = [f"there is no delivery {id}" for id in selection.deliveries if id not in deliveries]
-    return absent + [f"job {id} has sent nothing" for id in selection.jobs if id not in jobs]
+    nothing = f"has nothing for {selection.to}" if selection.to else "has sent nothing"
+    if selection.study or selection.since or selection.until:
+        nothing += ", or not in this study and time"
+    found = [] if study else [f"there is no study {selection.study}"]
+    for id in dict.fromkeys(selection.deliveries):
+        if id not in jobs_of:
+            found.append(f"there is no delivery {id}")
+        elif jobs_of[id] not in jobs if selection.to else id not in deliveries:
+            found.append(f"delivery {id} is not in the selection: its job {jobs_of[id]} {nothing}")
+    for id in dict.fromkeys(selection.jobs):
+        if id not in known:
+            found.append(f"there is no job {id}")
+        elif id not in jobs:
+            found.append(f"job {id} {nothing}")
+    return found
 
 
 def _for_destination(rows: Sequence[Any], selection: ResendSelection, targets: ResendTargets) -> list[PlannedSending]:

@@ -1,6 +1,6 @@
 """Plans which jobs a person has run again, on which version of their model, and why others cannot be; and carries the plan out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,12 @@ _FOUND = text("""
       AND (CAST(:since AS timestamptz) IS NULL OR j.reported_at >= :since)
       AND (CAST(:until AS timestamptz) IS NULL OR j.reported_at < :until)
     ORDER BY j.id
+""")
+
+_KNOWN = text("""
+    SELECT ARRAY(SELECT id FROM jobs WHERE id = ANY(:jobs)) AS jobs,
+           CAST(:study AS text) IS NULL OR EXISTS (SELECT FROM studies WHERE study_instance_uid = :study) AS study,
+           CAST(:model AS text) IS NULL OR EXISTS (SELECT FROM jobs WHERE model = :model) AS model
 """)
 
 FindVersion = Callable[[str], RerunTarget]
@@ -75,6 +81,21 @@ class PlannedRun:
         if self.target is None or self.refusal:
             return f"not run: {self.refusal}"
         return f"run on {self.target.version}, supersede the result of {self.model_version}"
+
+
+def unselected_jobs(database: Database, selection: RerunSelection, plan: Iterable[PlannedRun]) -> list[str]:
+    """Return a sentence for everything that the selection names and of which the plan has nothing: jobs, and an unknown study or model."""
+    values = {"jobs": list(selection.jobs), "study": selection.study or None, "model": selection.model or None}
+    with database.begin() as connection:
+        known = connection.execute(_KNOWN, values).one()
+    found = [] if known.study else [f"there is no study {selection.study}"]
+    if not known.model:
+        found.append(f"no job is of a model {selection.model!r}")
+    planned = {row.job_id for row in plan if row.model}
+    for id in dict.fromkeys(selection.jobs):
+        if id not in planned:
+            found.append(f"job {id} does not fit the other conditions" if id in known.jobs else f"there is no job {id}")
+    return found
 
 
 def plan_reruns(database: Database, selection: RerunSelection, find: FindVersion) -> list[PlannedRun]:

@@ -24,7 +24,9 @@ Config = Annotated[
     typer.Option("--config", envvar="DICOM_NODE_CONFIG", metavar="FILE", help="node.toml (default: built-in settings)", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
-Ids = Annotated[list[int], typer.Argument(metavar="ID", help="one or more ids")]
+MOST_ID = (1 << 63) - 1  # of a row: a larger number is wrong usage, and no error of the database
+Ids = Annotated[list[int], typer.Argument(metavar="ID", max=MOST_ID, help="one or more ids")]
+JobId = Annotated[int, typer.Argument(metavar="ID", max=MOST_ID, help="job, see `jobs list`")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="maximum number of rows, the newest first")]
 
 

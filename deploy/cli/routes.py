@@ -64,5 +64,9 @@ def change_pause(config: Path | None, kind: Literal["route", "destination"], nam
             raise NodeError(f"no {kind} is named {name!r}", hint=f"there are: {', '.join(names) or 'none'}")
         change = pause if paused else resume
         if not change(database, PauseKind(kind), name, reason=reason, actor=operator_name()):
+            if name not in names:
+                raise NodeError(
+                    f"no {kind} is named {name!r}, and no pause is left of one", hint=f"there are: {', '.join(names) or 'none'}"
+                )
             raise NodeError(f"{kind} {name!r} is {'paused already' if paused else 'not paused'}")
     print_message(f"{kind} {name} is {'paused' if paused else 'resumed'}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core.states import DeliveryState, JobState
-from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, open_listing, operator_name, print_done
+from deploy.cli.common import AsJson, Config, Ids, JobId, Limit, open_database, open_listing, operator_name, print_done
 from deploy.cli.jobs.export import export_results
 from deploy.cli.jobs.rerun import rerun_jobs
 from deploy.cli.jobs.resend import resend_deliveries
@@ -46,9 +46,7 @@ def jobs_list(
 
 
 @jobs.command("show")
-def jobs_show(
-    id: Annotated[int, typer.Argument(metavar="ID", help="job, see `jobs list`")], config: Config = None, as_json: AsJson = False
-) -> None:
+def jobs_show(id: JobId, config: Config = None, as_json: AsJson = False) -> None:
     """Show one job.
 
     With its completion evidence, attempts, findings and deliveries.
@@ -81,7 +79,7 @@ def jobs_requeue(ids: Ids, config: Config = None) -> None:
 
 
 @jobs.command("cancel")
-def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID", help="job, see `jobs list`")], config: Config = None) -> None:
+def jobs_cancel(id: JobId, config: Config = None) -> None:
     """Cancel a job that has not been reported yet."""
     from db.jobs import refusal_reasons
     from db.jobs.job_admin import cancel_job
@@ -93,7 +91,7 @@ def jobs_cancel(id: Annotated[int, typer.Argument(metavar="ID", help="job, see `
 
 @jobs.command("release")
 def jobs_release(
-    id: Annotated[int, typer.Argument(metavar="ID", help="job, see `jobs list`")],
+    id: JobId,
     reason: Annotated[str, typer.Option("--reason", help="why it is sent without a verdict; kept in the audit trail")],
     config: Config = None,
 ) -> None:

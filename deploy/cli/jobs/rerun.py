@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import AsJson, Config, open_database, parse_time
+from core.errors import NodeError
+from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
 from deploy.cli.jobs.asked_of_a_role import (
     DryRun,
     Manner,
@@ -21,7 +22,7 @@ from deploy.cli.jobs.asked_of_a_role import (
 )
 
 COLUMNS = ("job_id", "model", "model_version", "state", "outcome", "accession_number", "destinations", "action")
-JobArguments = Annotated[list[int] | None, typer.Argument(metavar="ID", help="jobs, see `jobs list`", show_default=False)]
+JobArguments = Annotated[list[int] | None, typer.Argument(metavar="ID", max=MOST_ID, help="jobs, see `jobs list`", show_default=False)]
 Model = Annotated[
     str,
     typer.Option(
@@ -43,7 +44,7 @@ def rerun_jobs(
     On the version that serves, or with --model on another. The new result has new objects and supersedes the old one, whose
     recipients receive it. The role conduct carries it out.
     """
-    from db.jobs.rerun_plan import RerunSelection, plan_reruns
+    from db.jobs.rerun_plan import RerunSelection, plan_reruns, unselected_jobs
     from db.operations.command_kinds import CommandKind
     from dicom_node.conduct.model_versions import rerun_versions
     from models import installed
@@ -58,6 +59,8 @@ def rerun_jobs(
     with open_database(config) as (settings, database):
         require_destination(settings, to)
         planned = plan_reruns(database, selection, rerun_versions(database, settings.node.data_dir / installed.FOLDER, version))
+        if absent := unselected_jobs(database, selection, planned):
+            raise NodeError("; ".join(absent), hint="see `jobs list`")
         runs = [row for row in planned if not row.refusal]
         args = {"subject": f"{len(runs)} jobs", "jobs": ",".join(str(row.job_id) for row in runs), "version": version, "to": to}
         plan = Plan(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError, NodeError
-from deploy.cli.common import AsJson, Config, open_database, parse_time
+from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
 from deploy.cli.jobs.asked_of_a_role import (
     DryRun,
     Manner,
@@ -22,8 +22,12 @@ from deploy.cli.jobs.asked_of_a_role import (
 )
 
 COLUMNS = ("job_id", "delivery_id", "object", "destination", "state", "accession_number", "action")
-DeliveryIds = Annotated[list[int] | None, typer.Argument(metavar="ID", help="deliveries, see `deliveries list`", show_default=False)]
-JobIds = Annotated[list[int] | None, typer.Option("--job", metavar="ID", help="whole results of these jobs", show_default=False)]
+DeliveryIds = Annotated[
+    list[int] | None, typer.Argument(metavar="ID", max=MOST_ID, help="deliveries, see `deliveries list`", show_default=False)
+]
+JobIds = Annotated[
+    list[int] | None, typer.Option("--job", metavar="ID", max=MOST_ID, help="whole results of these jobs", show_default=False)
+]
 To = Annotated[str, typer.Option("--to", metavar="NAME", help="destination that receives the selected results", show_default=False)]
 Missing = Annotated[bool, typer.Option("--missing", help="with --to: only what the destination has not stored yet")]
 
@@ -39,7 +43,7 @@ def resend_deliveries(
     that are selected go there, in the objects that it takes. Without --to, times are those at which the objects were stored;
     with --to those of the results. The role send carries it out.
     """
-    from db.deliveries.resend_plan import ResendSelection, ResendTargets, missing_rows, plan_resend
+    from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend, unselected
     from db.operations.command_kinds import CommandKind
 
     manner = Manner(reason, dry_run, yes, as_json)
@@ -53,7 +57,7 @@ def resend_deliveries(
     with open_database(config) as (settings, database):
         require_destination(settings, to)
         planned = plan_resend(database, selection, ResendTargets.configured(settings))
-        if absent := missing_rows(selection, planned):
+        if absent := unselected(database, selection, planned):
             raise NodeError("; ".join(absent), hint="see `deliveries list` and `jobs list`")
         sent = [row for row in planned if not row.refusal]
         args = {"subject": f"{len(sent)} objects", "to": to, "missing": "yes" if missing else ""}

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from core.errors import ConfigurationError
-from deploy.cli.common import AsJson, Config, find_user_by_name, open_database, operator_name
+from deploy.cli.common import MOST_ID, AsJson, Config, find_user_by_name, open_database, operator_name
 from deploy.terminal import print_json, print_message, print_rows
 
 app = typer.Typer(help="Make, list and revoke API tokens of users.")
@@ -56,7 +56,7 @@ def token_list(
 
 
 @app.command("revoke")
-def token_revoke(id: Annotated[int, typer.Argument(metavar="ID", help="number of the token")], config: Config = None) -> None:
+def token_revoke(id: Annotated[int, typer.Argument(metavar="ID", max=MOST_ID, help="number of the token")], config: Config = None) -> None:
     """Revoke a token.
 
     The next request with it is refused.

@@ -10,7 +10,7 @@ from db.commitment import destination_reports, destination_requests
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.deliveries.resend import resend
-from db.deliveries.resend_plan import PlannedSending, ResendSelection, ResendTargets, missing_rows, plan_resend
+from db.deliveries.resend_plan import PlannedSending, ResendSelection, ResendTargets, plan_resend, unselected
 from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
@@ -82,7 +82,7 @@ def test_by_number_and_by_time(database: Database, delivered: int) -> None:
     assert plan_resend(database, ResendSelection(until=now - timedelta(hours=1)), TARGETS) == []
     assert len(plan_resend(database, ResendSelection(since=now - timedelta(hours=1)), TARGETS)) == 2
     absent = ResendSelection(deliveries=(999,))
-    assert missing_rows(absent, plan_resend(database, absent, TARGETS)) == ["there is no delivery 999"]
+    assert unselected(database, absent, plan_resend(database, absent, TARGETS)) == ["there is no delivery 999"]
 
 
 def test_a_destination_added_later_receives_existing_results_once(database: Database, delivered: int) -> None:

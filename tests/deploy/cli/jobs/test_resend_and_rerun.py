@@ -20,6 +20,7 @@ from models import registry
 from tests.support.records import deliver_all, report_study, rows, scalar
 
 pytestmark = pytest.mark.services
+HUGE = "9" * 30  # more than a row can have
 CONFIG = """
 [node]
 data_dir = "data"
@@ -75,6 +76,12 @@ def roles(database: Database, config: Path) -> Iterator[Settings]:
         (["jobs", "rerun", "1", "--yes"], "a reason is missing"),
         (["jobs", "rerun", "--until", "2026-01-01", "--dry-run"], "give ids, --study or --since"),
         (["jobs", "rerun", "1", "--since", "yesterday", "--dry-run"], "--since"),
+        (["jobs", "rerun", HUGE, "--dry-run"], "less than or equal to 9223372036854775807"),
+        (["jobs", "show", HUGE], "less than or equal to 9223372036854775807"),
+        (["jobs", "requeue", "1", HUGE], "less than or equal to 9223372036854775807"),
+        (["deliveries", "resend", HUGE, "--dry-run"], "less than or equal to 9223372036854775807"),
+        (["deliveries", "resend", "--job", HUGE, "--to", "later", "--dry-run"], "less than or equal to 9223372036854775807"),
+        (["users", "token", "revoke", HUGE], "less than or equal to 9223372036854775807"),
     ],
 )
 def test_wrong_usage(database: Database, config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str) -> None:
@@ -124,6 +131,46 @@ def test_rerun(database: Database, config: Path, delivered: int, roles: Settings
     found = rows(database, "SELECT state, model_version, array_to_string(destinations, ',') FROM jobs ORDER BY id")
     assert found == [("superseded", "1.0", "pacs"), ("queued", version, "pacs,later")]
     assert rows(database, "SELECT details ->> 'reason' FROM audit_events WHERE action = 'job.rerun'") == [("a better model",)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["deliveries", "resend", "999"], ["there is no delivery 999"]),
+        (["deliveries", "resend", "1", "999", "--to", "later"], ["there is no delivery 999"]),
+        (
+            ["deliveries", "resend", "--job", "1", "--job", "998", "--job", "999", "--to", "later"],
+            ["there is no job 998", "there is no job 999"],
+        ),
+        (["deliveries", "resend", "--job", "999"], ["there is no job 999"]),
+        (["deliveries", "resend", "--study", "1.2.9", "--to", "later"], ["there is no study 1.2.9"]),
+        (["deliveries", "resend", "--study", "1.2.9"], ["there is no study 1.2.9"]),
+        (["deliveries", "resend", "1", "--since", "2100-01-01"], ["delivery 1 is not in the selection", "not in this study and time"]),
+        (["deliveries", "resend", "1", "--since", "2100-01-01", "--to", "later"], ["has nothing for later, or not in this study and time"]),
+        (["jobs", "rerun", "1", "999"], ["there is no job 999"]),
+        (["jobs", "rerun", "--study", "1.2.9"], ["there is no study 1.2.9"]),
+        (["jobs", "rerun", "1", "--model", "chest_of_drawers@1.0"], ["no job is of a model 'chest_of_drawers'", "job 1 does not fit"]),
+        (["jobs", "requeue", "999"], ["there is no job 999"]),
+        (["jobs", "cancel", "999"], ["there is no job 999"]),
+        (["jobs", "release", "999", "--reason", "a test"], ["999"]),
+        (["deliveries", "retry", "999"], ["there is no delivery 999"]),
+        (["rules", "requeue", "999"], ["there is no unit 999"]),
+        (["routes", "resume", "no route"], ["no route is named 'no route'"]),
+        (["destinations", "resume", "nowhere"], ["no destination is named 'nowhere'", "there are: pacs, later"]),
+        (["destinations", "pause", "nowhere", "--reason", "a test"], ["no destination is named 'nowhere'"]),
+    ],
+)
+def test_what_a_command_names_and_does_not_exist_is_an_error(
+    database: Database, config: Path, delivered: int, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: list[str]
+) -> None:
+    """Also beside what exists, and in a dry run; nothing is changed."""
+    asked = ["--dry-run"] if arguments[1] in ("resend", "rerun") else []
+    before = rows(database, "SELECT state, (SELECT count(*) FROM commands) FROM deliveries")
+    assert run([*arguments, *asked, "--config", str(config)]) == 1
+    said = capsys.readouterr().err
+    for part in expected:
+        assert part in said
+    assert rows(database, "SELECT state, (SELECT count(*) FROM commands) FROM deliveries") == before
 
 
 def test_a_role_that_is_not_running_is_named(database: Database, config: Path, delivered: int, capsys: pytest.CaptureFixture[str]) -> None:
