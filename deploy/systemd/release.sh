@@ -3,6 +3,8 @@
 prefix=${PREFIX:-/opt/dicom-node}
 extra=${EXTRA:-worker} # node: a machine without worker
 python=${PYTHON:-python3}
+root=${ROOT:-} # another root folder, for packages and tests: users and units are not activated there
+units=$root/usr/lib/systemd/system
 dry_run=
 wheel=
 
@@ -47,6 +49,18 @@ install_release() {
     [ -z "${PINS:-}" ] || run "$release/bin/python" -m pip install --quiet --require-hashes -r "$PINS"
     run "$release/bin/python" -m pip install --quiet "$wheel[$extra]"
     run "$release/bin/dicom-node" --version
+}
+
+# The units, users and folders of a version, from its folder deploy/systemd.
+install_units() {
+    local unit
+    run install -D -m 0644 "$1/sysusers.conf" "$root/usr/lib/sysusers.d/dicom-node.conf"
+    run install -D -m 0644 "$1/tmpfiles.conf" "$root/usr/lib/tmpfiles.d/dicom-node.conf"
+    for unit in "$1"/system/*.service "$1"/system/*.target "$1"/system/*/*.conf; do
+        run install -D -m 0644 "$unit" "$units/${unit#"$1"/system/}"
+    done
+    run systemd-sysusers ${root:+--root="$root"} dicom-node.conf
+    run systemd-tmpfiles ${root:+--root="$root"} --create dicom-node.conf
 }
 
 use_release() { run ln -sfn "$1" "$prefix/current"; }

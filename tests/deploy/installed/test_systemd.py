@@ -20,6 +20,7 @@ from tests.support.wheels import ROOT, make_environment, outside_environment
 
 SYSTEMD = ROOT / "deploy/systemd"
 ROLES = ("listen", "conduct", "relay", "worker", "send", "console")
+STOP = "stop dicom-node.target dicom-node-*.service"
 HIGHEST_EXPOSURE = 30  # 3.0 of 10
 
 
@@ -102,7 +103,18 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.writestr(item, b"SELECT no_such_function();" if item.filename == "db/schema/views.sql" else source.read(item))
     make_environment(folder / "prefix/releases/old", wheel, folder / "checkout.log", compiled=False)
     (folder / "prefix/current").symlink_to(folder / "prefix/releases/old")
+    units = folder / "root/usr/lib/systemd/system"
+    shutil.copytree(SYSTEMD / "system", units)
+    (folder / "root/etc").mkdir()
+    (units / "dicom-node-send.service").write_text("[Service]\nExecStart=/opt/dicom-node/current/bin/dicom-node send --as-it-was\n")
+    (units / "dicom-node-deliver.service").write_text("[Service]\nExecStart=/opt/dicom-node/current/bin/dicom-node deliver\n")
+    (units / "dicom-node-relay.service").unlink()
+    (units / "postgresql.service").write_text("of another package")
     return folder
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def _without_downloads(installation: Path) -> dict[str, str]:
@@ -135,6 +147,7 @@ def _upgrade(installation: Path, wheel: Path, url: str, *options: str, at_stop: 
         "CONFIG": str(SYSTEMD / "node.toml"),
         "SECRETS": str(secrets),
         "BACKUPS": str(installation / "backups"),
+        "ROOT": str(installation / "root"),
         **_without_downloads(installation),
     }
     command = ["bash", str(SYSTEMD / "upgrade.sh"), *options, str(wheel)]
@@ -144,11 +157,13 @@ def _upgrade(installation: Path, wheel: Path, url: str, *options: str, at_stop: 
 @pytest.mark.timeout(3600)
 def test_an_upgrade_stops_backs_up_migrates_and_starts(installation: Path, wheel: Path, postgres_url: str) -> None:
     current, calls = installation / "prefix/current", installation / "systemctl.log"
+    units = installation / "root/usr/lib/systemd/system"
+    units_before = _files(units)
     with fresh_database(postgres_url, "template0") as url:
         planned = _upgrade(installation, wheel, url, "--dry-run")
         assert (planned.returncode, calls.exists(), os.listdir(installation / "backups")) == (0, False, []), planned.stderr
         steps = [line for line in planned.stdout.splitlines() if line.startswith("+ ")]
-        order = ["pip install", "stop dicom-node.target", "db backup", "ln -sfn", "db upgrade", "start dicom-node.target"]
+        order = ["pip install", "stop dicom-node.target", "db backup", "daemon-reload", "ln -sfn", "db upgrade", "start dicom-node.target"]
         assert [next(number for number, line in enumerate(steps) if part in line) for part in order] == sorted(
             next(number for number, line in enumerate(steps) if part in line) for part in order
         )
@@ -159,17 +174,20 @@ def test_an_upgrade_stops_backs_up_migrates_and_starts(installation: Path, wheel
         assert current.readlink().name == "old"
         database = Database.open(url)
         assert current_revision(database) is None
-        assert calls.read_text().splitlines()[-1] == "start dicom-node.target"
+        assert calls.read_text().splitlines() == [STOP, "daemon-reload", "daemon-reload", "start dicom-node.target"]
+        assert _files(units) == units_before
 
         calls.unlink()
         done = _upgrade(installation, wheel, url)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert calls.read_text().splitlines() == ["stop dicom-node.target dicom-node-*.service", "start dicom-node.target"]
+        assert calls.read_text().splitlines() == [STOP, "daemon-reload", "start dicom-node.target"]
+        assert _files(units) == _files(SYSTEMD / "system") | {"postgresql.service": "of another package"}
         assert current.readlink().name.startswith("0.1.0-")
         assert current_revision(database) == expected_revision()
         assert rows(database, "SELECT count(*) FROM installation") == [(1,)]
         database.dispose()
-        assert sorted(path.suffix for path in (installation / "backups").iterdir()) == [".dump", ".dump", ".toml", ".toml"]
+        kept = sorted(path.suffix for path in (installation / "backups").iterdir())
+        assert kept == [".dump", ".dump", ".toml", ".toml", ".units", ".units"]
         again = _upgrade(installation, wheel, url)
         assert (again.returncode, "is the version that is installed" in again.stderr) == (1, True)
 
@@ -182,7 +200,7 @@ def test_an_upgrade_that_is_interrupted_starts_the_version_before(installation: 
     calls.unlink(missing_ok=True)
     done = _upgrade(installation, installation / "broken" / wheel.name, "postgresql://n:p@127.0.0.1:1/n", at_stop=at_stop)
     assert done.returncode == 1
-    assert calls.read_text().splitlines() == ["stop dicom-node.target dicom-node-*.service", "start dicom-node.target"]
+    assert calls.read_text().splitlines() == [STOP, "start dicom-node.target"]
     assert (installation / "prefix/current").readlink() == before
 
 
