@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nvflare.apis.app_validation import AppValidator
-from nvflare.lighter.tool_consts import NVFLARE_SIG_FILE
+from nvflare.lighter.tool_consts import NVFLARE_SIG_FILE, NVFLARE_SUBMITTER_CRT_FILE
 
 from training.federated.flare_processes import SITE_CONFIG, site_config
+
+SIGNATURE = (NVFLARE_SIG_FILE, NVFLARE_SUBMITTER_CRT_FILE)  # FLARE adds them to every folder of a job that is submitted
 
 
 class RoundJobsOnly(AppValidator):  # type: ignore[misc]
@@ -21,7 +23,7 @@ class RoundJobsOnly(AppValidator):  # type: ignore[misc]
         """("", {}) for a round; else why the folder of the job is refused."""
         folder = Path(app_folder)
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
-        files -= {path for path in files if Path(path).name == NVFLARE_SIG_FILE}
+        files -= {path for path in files if Path(path).name in SIGNATURE}
         if files != {SITE_CONFIG}:
             other = sorted(files - {SITE_CONFIG})
             return f"a job of a training holds {SITE_CONFIG} alone for a site, this one {', '.join(other[:3]) or 'nothing'}", {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 from nvflare.fuel.sec.authz import AuthzContext, Person
-from nvflare.lighter.tool_consts import NVFLARE_SIG_FILE
+from nvflare.lighter.tool_consts import NVFLARE_SIG_FILE, NVFLARE_SUBMITTER_CRT_FILE
 from nvflare.private.fed.app.default_app_validator import SiteType
 from nvflare.private.fed.app.fl_app_validator import FLAppValidator
 from nvflare.security.security import FLAuthorizer
@@ -36,7 +36,9 @@ def refusal(job: Path) -> str:
 def test_a_site_deploys_a_round_and_nothing_else(job: Path, kits: Path) -> None:
     """FLARE does not look at its list of classes where a job brings code, so that a coordinator could run anything at a site."""
     assert refusal(job) == ""
-    (job / NVFLARE_SIG_FILE).write_text("{}")
+    for folder in (job, job / "config"):  # as FLARE signs a job when it is submitted
+        (folder / NVFLARE_SIG_FILE).write_text("{}")
+        (folder / NVFLARE_SUBMITTER_CRT_FILE).write_text("a certificate")
     assert refusal(job) == ""
     code = job / "custom" / "training" / "federated" / "site_executor.py"
     code.parent.mkdir(parents=True)
