@@ -32,6 +32,13 @@ def _fail(database: Database, reason: str) -> None:
         notify(connection, "states")
 
 
+def _answer(database: Database, *, ok: bool, text: str) -> None:
+    """Answer the command that waits, as the role that owns it does."""
+    command = claim_command(database, ["destination.echo"])
+    assert command is not None
+    finish_command(database, command, ok=ok, result={"answer": text})
+
+
 def test_a_job_that_fails_appears_on_an_open_page(page: Page, database: Database) -> None:
     page.goto("/operations")
     page.wait_for_selector("text=None. A failed job is reported")
@@ -54,12 +61,8 @@ def test_a_form_that_is_being_filled_in_stays_and_the_change_is_offered(page: Pa
 def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_request(page: Page, database: Database) -> None:
     """A live region around the list would be read as a whole, every 700 ms."""
     for subject in ("archive", "ward"):
-        finish_command(
-            database,
-            enqueue_command(database, "destination.echo", {"subject": subject}, "user:operator"),
-            ok=True,
-            result={"answer": "it answers"},
-        )
+        enqueue_command(database, "destination.echo", {"subject": subject}, "user:operator")
+        _answer(database, ok=True, text="it answers")
     enqueue_command(database, "destination.echo", {"subject": "pacs"}, "user:operator")
     refused: list[str] = []
 
@@ -74,11 +77,9 @@ def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_reque
     page.goto("/operations")
     page.wait_for_selector("#commands >> text=waits for the answer")
     page.wait_for_function("() => document.querySelector('#said') !== null")
-    command = claim_command(database, ["destination.echo"])
-    assert command is not None
-    finish_command(database, command, ok=False, result={"answer": "pacs does not answer"})
+    _answer(database, ok=False, text="pacs does not answer")
     page.wait_for_function("() => document.querySelector('#said').textContent.includes('failed')")  # "running" may be told before
-    assert page.inner_text("#said") == "C-ECHO pacs: failed. pacs does not answer"
+    assert page.inner_text("#said") == "Test destination pacs: failed. pacs does not answer"
     assert refused, "the list is asked for again after an answer that failed"
     assert page.locator("[aria-live]").count() == 0
 

@@ -110,7 +110,7 @@ def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: B
 
 def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database: Database) -> None:
     """A clinician decides on what waits for a verdict, and a unit whose images were deleted cannot be routed again."""
-    run(database, f"UPDATE deliveries SET note = '{WAITING_NOTE}'")
+    run(database, "UPDATE deliveries SET note = '{}'".format(WAITING_NOTE.replace("'", "''")))
     run(database, "UPDATE instances SET removed_at = node_now() WHERE unit_id = (SELECT id FROM units WHERE reason <> '')")
     page = browser.get("/operations").text
     run(database, "UPDATE deliveries SET note = 'another patient'")
