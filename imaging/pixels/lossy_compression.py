@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from core.errors import PixelError
+from core.errors import OverBudget, PixelError
 from imaging.pixels.codestream import read_codestream
 from imaging.pixels.pixel_spec import PixelSpec, pixel_spec
 from imaging.wire.data_elements import IMPLICIT_HEADER, ITEM
@@ -38,7 +38,7 @@ def found_compression(path: Path, header: Dataset, location: PixelLocation | Non
     found = Dataset()
     try:
         spec = pixel_spec(header, vr=location.vr if location else "", max_bytes=1 << 62)
-    except PixelError:  # the file is not an image
+    except (PixelError, OverBudget):  # the file is not an image, or one element of its description is broken or hostile
         return found
     if is_lossy(path, spec, location) and location is not None:
         found.LossyImageCompression = "01"

@@ -11,6 +11,7 @@ export class Growth {
   constructor(viewer) {
     this.viewer = viewer;
     this.asking = false;
+    this.again = false; // whether something changed while the answer was awaited
     this.timer = null;
     this.seen = { images: 0, since: 0, first: 0 }; // the number of images that were told of, since when, and since when they are others
     this.refused = 0; // the number of images that cannot be shown
@@ -30,13 +31,19 @@ export class Growth {
   }
 
   async ask() {
-    if (this.asking || document.hidden) return;
+    if (document.hidden) return;
+    this.again = this.asking;
+    if (this.asking) return;
     this.asking = true;
     try {
       const reply = await fetch(`${this.viewer.page.base}/state`, { headers: { "X-Activity": "no" }, cache: "no-store", redirect: "manual" });
       if (reply.ok) await this.take(await reply.json());
-    } catch { /* the node cannot be reached; the next event asks again */ }
+      else if (reply.status >= 500) this.askIn(ASK_AGAIN_MS);
+    } catch { // the node cannot be reached
+      this.askIn(ASK_AGAIN_MS);
+    }
     this.asking = false;
+    if (this.again) await this.ask();
   }
 
   async take(now) {

@@ -163,7 +163,7 @@ def test_an_imported_bundle_is_used_after_activation(
         (["activate", SKIN, "3.0"], 1, "no version of dermoscopy_7class is 3.0"),
         (["activate", "no_such_model", "1"], 2, "no_such_model"),
         (["rollback", SKIN], 2, "was active before"),
-        (["import", "/no/such/folder"], 2, "--about"),
+        (["import", "/no/such/folder"], 2, "/no/such/folder does not exist"),
     ],
 )
 def test_errors_are_one_line(
