@@ -124,9 +124,9 @@ class OhifPage:
         """Return the text of the whole page."""
         return self.page.inner_text("body")
 
-    def wait_for_text(self, text: str) -> None:
-        """Wait until the page contains a text."""
-        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})")
+    def wait_for_text(self, text: str, timeout_ms: float | None = None) -> None:
+        """Wait until the page contains a text, by default as long as for everything else."""
+        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})", timeout=timeout_ms)
 
     def screenshot(self, path: Path) -> Path:
         """Write the page to ``path`` as PNG."""
