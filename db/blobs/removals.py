@@ -119,7 +119,7 @@ def keep_received(database: Database, sha256: str, store: Callable[[], object], 
 def keep_made(connection: Connection, blob: BlobRef, store: Callable[[], object]) -> None:
     """Keep content that is stored already, and whose row is written in the caller's transaction.
 
-    Until that is committed, nobody can request or carry out the removal of the blob. ``store`` as for `keep_received`.
+    Until that is committed, the removal of the blob can be neither requested nor carried out. ``store`` as for `keep_received`.
 
     Raises
     ------

@@ -61,7 +61,7 @@ _EXPIRED = text("""
 _LOST = text("""
     UPDATE delivery_attempts SET result = 'lost', ended_at = node_now() WHERE token = ANY(CAST(:tokens AS uuid[]))
 """)
-# Deliveries that became pending again at the moment when their job was superseded, and failed ones: nobody can have them sent again.
+# Deliveries that became pending again at the moment when their job was superseded, and failed ones: neither can be sent again.
 _WITHDRAW_SUPERSEDED = text("""
     UPDATE deliveries d SET state = 'withdrawn', changed_at = node_now(),
         note = CASE d.state WHEN 'failed' THEN 'superseded after it had failed: ' || d.note ELSE 'superseded before it was delivered' END

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from db.engine import Database
 from db.notify import notify
@@ -36,3 +36,18 @@ def announce_change(database: Database) -> None:
     """Tell open pages that an instance was received."""
     with database.begin() as connection:
         notify(connection, "intake")
+
+
+def refuse_first(page: Page, address: str) -> list[str]:
+    """Answer the first request of ``page`` for ``address`` with 503, and let the others through. Returns the URL refused, once it was."""
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=503)
+
+    page.route(address, refuse_once)
+    return refused

@@ -149,7 +149,7 @@ def test_heat_map_and_pdf_are_displayed_and_key_objects_are_refused(studies: Vie
     page, analysis = studies.page, studies.ct.analysis
     page.open_study(studies.ct.uid, studies.ct.listed)
     page.page.evaluate(WATCH, REFUSED)
-    page.open_series("KO", refused=True)
+    page.open_series("KO")
     page.page.wait_for_function("() => window.noticeSeen")
     assert set(page.listed_modalities()) >= studies.ct.listed, "the list of series is unchanged"
     wait_until(page, "the page without the notice", lambda: REFUSED not in page.text())

@@ -8,13 +8,11 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, TimeoutError
+from playwright.sync_api import Locator, Page
 
 MEASUREMENTS, SEGMENTATIONS = "trackedMeasurements", "panelSegmentation"
 _THUMBNAIL = "[data-cy=study-browser-thumbnail], [data-cy=study-browser-thumbnail-no-image]"
 _MODALITY = "[data-cy=series-modality-label]"
-_DISPLAYED = ".bg-highlight"  # the mark on the thumbnail of the series in the active viewport
-_CLICKED_AGAIN_MS, _CLICKS = 30_000, 8
 _VIEWPORT = "window.cornerstone?.getRenderingEngines()[0]?.getViewports()[0]"
 # The tour of the first visit covers the page. OHIF shows it unless this entry says that it has been seen.
 _NO_TOUR = "try { localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour'])) } catch {}"
@@ -52,18 +50,10 @@ class OhifPage:
         """Return the modality of each series in the list."""
         return [text.strip() for text in self._thumbnails.locator(_MODALITY).all_inner_texts()]
 
-    def open_series(self, modality: str, *, load: bool = False, refused: bool = False) -> None:
-        """Double-click the first series of a modality. With ``load``, answer Yes to the question whether to load its contents.
-
-        OHIF loses a click on a thumbnail that it draws again at that moment, so that the series is clicked again until it is displayed;
-        once only where it is ``refused``.
-        """
-        thumbnail = self._thumbnail(modality).first
-        for _ in range(1 if refused else _CLICKS):
-            thumbnail.dblclick()
-            self._move_pointer_away()
-            if refused or self._is_displayed(thumbnail):
-                break
+    def open_series(self, modality: str, *, load: bool = False) -> None:
+        """Double-click the first series of a modality. With ``load``, answer Yes to the question whether to load its contents."""
+        self._thumbnail(modality).first.dblclick()
+        self._move_pointer_away()
         if load:
             yes = self.page.get_by_role("button", name="Yes", exact=True)
             self._click(yes)
@@ -136,13 +126,6 @@ class OhifPage:
     def _thumbnail(self, modality: str) -> Locator:
         label = self.page.locator(_MODALITY, has_text=re.compile(rf"^\s*{re.escape(modality)}\s*$"))
         return self._thumbnails.filter(has=label)
-
-    def _is_displayed(self, thumbnail: Locator) -> bool:
-        try:
-            thumbnail.locator(_DISPLAYED).first.wait_for(timeout=_CLICKED_AGAIN_MS)
-        except TimeoutError:
-            return False
-        return True
 
     def _click(self, element: Locator) -> None:
         element.click()

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page
 
 from db.engine import Database
 from db.notify import notify
 from db.roles.commands import claim_command, enqueue_command, finish_command
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import RunningConsole, add_users
+from tests.support.live_page import refuse_first
 from tests.support.records import Sender, complete, plan, rows, run, scalar
 
 
@@ -64,16 +65,7 @@ def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_reque
         enqueue_command(database, "destination.echo", {"subject": subject}, "user:operator")
         _answer(database, ok=True, text="it answers")
     enqueue_command(database, "destination.echo", {"subject": "pacs"}, "user:operator")
-    refused: list[str] = []
-
-    def refuse_once(route: Route) -> None:
-        if refused:
-            route.continue_()
-            return
-        refused.append(route.request.url)
-        route.fulfill(status=503)
-
-    page.route("**/operations/commands", refuse_once)
+    refused = refuse_first(page, "**/operations/commands")
     page.goto("/operations")
     page.wait_for_selector("#commands >> text=waits for the answer")
     page.wait_for_function("() => document.querySelector('#said') !== null")

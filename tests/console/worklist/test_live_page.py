@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page
 
 from db.engine import Database
-from tests.support.live_page import announce_change, viewer_page
+from tests.support.live_page import announce_change, refuse_first, viewer_page
 from tests.support.records import Sender, complete, plan, run
 
 
@@ -25,16 +25,7 @@ def _receive(database: Database) -> None:
 
 
 def test_a_worklist_connects_again_after_a_refusal_and_shows_what_it_has_missed(page: Page, database: Database) -> None:
-    refused: list[str] = []
-
-    def refuse_once(route: Route) -> None:
-        if refused:
-            route.continue_()
-            return
-        refused.append(route.request.url)
-        route.fulfill(status=503)
-
-    page.route("**/worklist/events", refuse_once)
+    refused = refuse_first(page, "**/worklist/events")
     page.goto("/worklist")
     page.wait_for_selector("text=No study has been received")
     _receive(database)
