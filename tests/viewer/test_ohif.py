@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from playwright.sync_api import TimeoutError
 
 from core.records import Prediction
 from core.states import Outcome, ResultKind
@@ -113,16 +112,9 @@ def test_segmentation_is_drawn_on_its_nodules_and_nowhere_else(studies: ViewerSt
 
 def test_report_goes_to_its_first_finding_and_draws_an_arrow(studies: ViewerStudies) -> None:
     page, first = studies.page, studies.ct.analysis.prediction.findings[0]
-    # On a loaded machine OHIF sometimes shows the report without measurements until the study is opened again; the reason is not known.
-    for last in (False, False, True):
-        page.open_study(studies.ct.uid, studies.ct.listed)
-        page.open_series("SR")
-        try:
-            page.wait_for_text("Diameter: 24.00 mm", None if last else 60_000)
-            break
-        except TimeoutError:
-            if last:
-                raise
+    page.open_study(studies.ct.uid, studies.ct.listed)
+    page.open_series("SR")
+    page.wait_for_annotation("Diameter: 24.00 mm")
     page.wait_for_image(first.sop_instance_uid)
     assert first.position_mm is not None
     wait_until(page, "the arrow's tip on the nodule", partial(coloured_at, page, first.position_mm))

@@ -114,9 +114,19 @@ class OhifPage:
         """Return the text of the whole page."""
         return self.page.inner_text("body")
 
-    def wait_for_text(self, text: str, timeout_ms: float | None = None) -> None:
-        """Wait until the page contains a text, by default as long as for everything else."""
-        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})", timeout=timeout_ms)
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the page contains a text."""
+        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})")
+
+    def wait_for_annotation(self, text: str) -> None:
+        """Wait until an annotation with this text is drawn on the image; draw the image again until it is.
+
+        OHIF 3.13 notes which annotations of a report belong to a viewport after it has displayed the image, and draws nothing then.
+        On a slow machine the image is drawn before that and stays without them until the next drawing, which a user causes by any
+        scrolling or zooming.
+        """
+        script = f"text => {{ {_VIEWPORT}?.render(); return document.body.innerText.includes(text); }}"
+        self.page.wait_for_function(script, arg=text, polling=500)
 
     def screenshot(self, path: Path) -> Path:
         """Write the page to ``path`` as PNG."""
