@@ -47,3 +47,21 @@ def wilson_interval(count: int, n: int, z: float = Z_95) -> tuple[float, float]:
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rate_interval(count: int, units: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the interval of a mean number of events per unit, of independent events (Byar's approximation to Poisson's exact limits).
+
+    N. E. Breslow, N. E. Day, Statistical Methods in Cancer Research II, IARC 1987, chapter 2.
+
+    Raises
+    ------
+    ValueError
+        There are no units, or the count is negative.
+    """
+    if units < 1 or count < 0:
+        raise ValueError(f"{count} events in {units} units are no rate")
+    low = count * (1 - 1 / (9 * count) - z / (3 * math.sqrt(count))) ** 3 if count else 0.0
+    more = count + 1
+    high = more * (1 - 1 / (9 * more) + z / (3 * math.sqrt(more))) ** 3
+    return max(0.0, low) / units, high / units

@@ -11,6 +11,7 @@ from db import audit
 from db.complete.unit_records import UnitView
 from db.jobs import not_analysed, outbox
 from db.jobs.added_destinations import add_destinations
+from db.jobs.ended_shadows import EndedShadow, end_shadow
 from db.jobs.job_records import JobPlan
 from db.jobs.rerun import unit_name
 from db.notify import notify
@@ -50,9 +51,13 @@ _WITHDRAW = text("""
 
 
 class UnitJobs:
-    """Writes the jobs of one completed revision, in the caller's transaction, with the unit locked."""
+    """Writes the jobs of one completed revision, in the caller's transaction, with the unit locked. ``actor``: for the audit trail."""
 
-    def __init__(self, connection: Connection, unit: UnitView, evidence: str, completed_at: object, dropped: frozenset[str]) -> None:
+    def __init__(
+        self, connection: Connection, unit: UnitView, evidence: str, completed_at: object, dropped: frozenset[str],
+        actor: str = "conductor",
+    ) -> None:  # fmt: skip
+        self._actor = actor
         self._connection = connection
         self._unit = unit
         self._facts = {"unit_id": unit.id, "revision": unit.revision, "evidence": evidence, "completed_at": completed_at}
@@ -80,7 +85,11 @@ class UnitJobs:
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
         values["awaiting_verdict"] = list(plan.awaiting_verdict)
         del values["profiles"], values["failure_reason"]
+        ended = EndedShadow(None)
+        if not plan.shadow:
+            ended = end_shadow(self._connection, unit_id=self._unit.id, digest=plan.pipeline_digest, revision=self._unit.revision)
         job_id = int(self._connection.execute(_ADD_JOB, values).scalar_one())
+        ended.name_successor(self._connection, job_id, actor=self._actor)
         self._connection.execute(_ADD_INPUTS, {"job_id": job_id, "instances": self._inputs})
         if plan.failure_reason:
             self._connection.execute(_FAIL, {"id": job_id, "reason": plan.failure_reason})
@@ -89,7 +98,7 @@ class UnitJobs:
             outbox.add_wake_ups(self._connection, [job_id])
         audit.record(
             self._connection,
-            actor="conductor",
+            actor=self._actor,
             action="job.failed" if plan.failure_reason else "job.queued",
             subject=f"job:{job_id}",
             details={"unit": self._unit.id, "key": key, "model": plan.model, "digest": plan.pipeline_digest, "routes": list(plan.routes)}
@@ -119,7 +128,7 @@ class UnitJobs:
         if deliveries:
             notify(self._connection, "delivery")
         details = {"destinations": new, "routes": list(plan.routes)}
-        audit.record(self._connection, actor="conductor", action="job.joined", subject=f"job:{existing.id}", details=details)
+        audit.record(self._connection, actor=self._actor, action="job.joined", subject=f"job:{existing.id}", details=details)
 
     def supersede_older(self, planned: list[tuple[str, bool, int]]) -> None:
         """End the jobs of older revisions and withdraw what they have not delivered.
@@ -136,7 +145,7 @@ class UnitJobs:
             by = successors.get((row.model, row.shadow), kept[0] if kept else None)
             self._connection.execute(_SUPERSEDE, {"id": row.id, "by": by})
             details = {"by": by, "revision": self._unit.revision}
-            audit.record(self._connection, actor="conductor", action="job.superseded", subject=f"job:{row.id}", details=details)
+            audit.record(self._connection, actor=self._actor, action="job.superseded", subject=f"job:{row.id}", details=details)
         self._connection.execute(_END_ATTEMPTS, {"ids": ids})
         self._connection.execute(_WITHDRAW, {"ids": ids})
 

@@ -70,6 +70,11 @@ def units_of_study(database: Database, study_instance_uid: str) -> list[UnitView
         return _views(connection, _BY_STUDY, {"study_instance_uid": study_instance_uid})
 
 
+def find_unit(connection: Connection, unit_id: int) -> UnitView | None:
+    """Return a unit within the caller's transaction; None if there is none."""
+    return next(iter(_views(connection, _BY_ID, {"ids": [unit_id]})), None)
+
+
 def postpone_check(database: Database, unit_id: int, *, revision: int, until: datetime) -> None:
     """Set the next check of a unit to ``until`` (UTC). Without effect if something happened to the unit since `due_units`."""
     with database.begin() as connection:

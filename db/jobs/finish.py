@@ -51,9 +51,9 @@ _ADD_OVERLAYS = text("INSERT INTO result_overlays (job_id, sha256, size_bytes) V
 _REPORTED = text("""
     UPDATE jobs SET state = :state, failure_state = NULL, outcome = :outcome, reason = :reason, looked_for = :looked_for, notes = :notes,
         probabilities = CAST(:probabilities AS jsonb), identity = CAST(:identity AS jsonb), scanner = :scanner,
-        prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, started_at = :started_at, inferred_at = :inferred_at,
-        reported_at = node_now(), delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END,
-        worker = NULL, token = NULL, lease_until = NULL
+        prepare_s = :prepare_s, infer_s = :infer_s, encode_s = :encode_s, memory_mib = :memory_mib,
+        started_at = :started_at, inferred_at = :inferred_at, reported_at = node_now(),
+        delivered_at = CASE WHEN :state = 'delivered' THEN node_now() END, worker = NULL, token = NULL, lease_until = NULL
     WHERE id = :id
 """)
 _END_ATTEMPT = text("UPDATE attempts SET result = 'reported', ended_at = node_now() WHERE token = CAST(:token AS uuid)")

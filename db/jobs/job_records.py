@@ -97,10 +97,11 @@ class StoredOverlays:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """When a job started and inference ended (UTC), and how long each step took, in seconds."""
+    """When a job started and inference ended (UTC), and how long each step took, in seconds, and the memory of the process."""
 
     started_at: datetime
     inferred_at: datetime
     prepare_s: float
     infer_s: float
     encode_s: float
+    memory_mib: int | None = None  # the most that the process held; None where it was not measured

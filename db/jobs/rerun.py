@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from core.uids import job_key
 from db import audit
 from db.jobs import outbox
+from db.jobs.ended_shadows import end_shadow
 
 _UNIT = text("""
     SELECT u.id, u.kind, u.sop_instance_uid, se.series_instance_uid
@@ -24,7 +25,7 @@ _LOCK = text("""
     SELECT j.revision, coalesce(m.digest, j.pipeline_digest) AS digest, coalesce(m.version, j.model_version) AS version
     FROM jobs j LEFT JOIN models m ON m.name = j.model AND m.state = 'active' AND NOT j.shadow
         AND NOT EXISTS (SELECT FROM jobs o WHERE o.unit_id = j.unit_id AND o.revision = j.revision AND o.pipeline_digest = m.digest
-                        AND o.id <> j.id AND o.state NOT IN ('cancelled', 'superseded'))
+                        AND o.id <> j.id AND NOT o.shadow AND o.state NOT IN ('cancelled', 'superseded'))
     WHERE j.id = :id AND j.state IN ('failed', 'quarantined') AND j.outcome IS NOT NULL
     FOR NO KEY UPDATE OF j
 """)
@@ -38,7 +39,7 @@ _LOCK_RESULT = text("""
 """)
 _OTHER = text("""
     SELECT id FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision AND id <> :id
-      AND state NOT IN ('cancelled', 'superseded')
+      AND NOT shadow AND state NOT IN ('cancelled', 'superseded')
 """)
 _HASHES = text("SELECT sha256 FROM instances WHERE unit_id = :unit_id AND state = 'current'")
 _LAST_RUN = text("""
@@ -112,10 +113,12 @@ def _replace(
     hashes = connection.execute(_HASHES, {"unit_id": unit.id}).scalars().all()
     key = job_key(unit_name(unit), hashes, target.digest, run)
     connection.execute(_SUPERSEDE, {"id": job_id})
+    shadow = end_shadow(connection, unit_id=unit.id, digest=target.digest, revision=revision)
     new = {"id": job_id, "key": key, "run": run, "version": target.version, "digest": target.digest, "added": list(added)}
     new_id = int(connection.execute(_ADD_JOB, new).scalar_one())
     connection.execute(_INPUTS, {"id": job_id, "new_id": new_id})
     connection.execute(_BY, {"id": job_id, "new_id": new_id})
+    shadow.name_successor(connection, new_id, actor=actor)
     connection.execute(_WITHDRAW, {"id": job_id})
     outbox.add_wake_ups(connection, [new_id])
     asked: dict[str, object] = {"as": new_id} | ({"reason": reason, "version": target.version, "digest": target.digest} if reason else {})

@@ -17,7 +17,7 @@ _FOUND = text("""
            EXISTS (SELECT FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
                    WHERE ji.job_id = j.id AND i.removed_at IS NOT NULL) AS images_removed,
            ARRAY(SELECT o.pipeline_digest || ':' || o.id FROM jobs o WHERE o.unit_id = j.unit_id AND o.revision = j.revision
-                 AND o.id <> j.id AND o.state NOT IN ('cancelled', 'superseded')) AS others
+                 AND o.id <> j.id AND NOT o.shadow AND o.state NOT IN ('cancelled', 'superseded')) AS others
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))
       AND (CAST(:jobs AS bigint[]) IS NOT NULL

@@ -68,6 +68,20 @@ def register_model(
     return state
 
 
+def register_on_standby(database: Database, identity: ModelIdentity, *, origin: ModelOrigin, actor: str) -> int:
+    """Register a pipeline without making it the active one, also where the name has none; return its number.
+
+    One that is registered keeps its state. A worker that runs it then does not make it active either.
+    """
+    with database.begin() as connection:
+        known = _locked(connection, identity.name)
+        id, _ = _row(connection, known, identity, origin)
+        if all(row.digest != identity.digest for row in known):
+            details = _details(identity.name, identity.version, identity.digest) | {"state": ModelState.STANDBY.value}
+            audit.record(connection, actor=actor, action="model.registered", subject=f"model:{id}", details=details)
+    return id
+
+
 def activate_model(database: Database, identity: ModelIdentity, *, origin: ModelOrigin, actor: str) -> bool:
     """Make a pipeline the active one of its name, for new jobs; the one before goes on standby. Returns False if it is active already."""
     with database.begin() as connection:

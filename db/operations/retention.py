@@ -1,7 +1,8 @@
 """Retention: removes the files of units whose results have reached every destination. Rows and hashes remain.
 
-A unit keeps its files while a job of it is not delivered (a failed one may be queued again), while a delivery is under way, failed or held,
-while a destination that was asked for storage commitment has not committed, and if no destination has stored its result.
+A unit keeps its files while a job of it is not delivered (a failed one may be queued again), while a shadow waits or runs, while a delivery
+is under way, failed or held, while a destination that was asked for storage commitment has not committed, and if no destination has stored
+its result.
 """
 
 from dataclasses import dataclass
@@ -16,22 +17,25 @@ from db.engine import Database
 
 AT_ONCE = 200
 
-_DELIVERED = """
+# A trial (`dicom-node trial`) runs shadows on old units: that one has a result, or has failed, keeps no images.
+_NO_SHADOW_RUNS = "NOT EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND j.shadow AND j.state IN ('queued', 'running'))"
+_DELIVERED = f"""
     u.state = 'complete' AND u.outcome IS NULL
     AND u.last_received_at < node_now() - make_interval(days => :days)
     AND EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND NOT j.shadow AND j.state = 'delivered')
-    AND NOT EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND j.state NOT IN ('superseded', 'cancelled')
+    AND NOT EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled')
                     AND (j.state <> 'delivered' OR j.delivered_at >= node_now() - make_interval(days => :days)
-                         OR NOT j.shadow AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = j.id
-                                                         AND d.state IN ('stored', 'committed'))))
+                         OR NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = j.id AND d.state IN ('stored', 'committed'))))
+    AND {_NO_SHADOW_RUNS}
     AND NOT EXISTS (SELECT FROM jobs j JOIN deliveries d ON d.job_id = j.id WHERE j.unit_id = u.id
                     AND (d.state IN ('pending', 'sending') OR d.state = 'stored' AND d.commit_wanted
                          OR j.state <> 'superseded' AND d.state NOT IN ('stored', 'committed', 'withdrawn')))
     AND NOT EXISTS (SELECT FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided')
 """
-_UNROUTED = """
+_UNROUTED = f"""
     u.state = 'complete' AND u.outcome IS NOT NULL AND u.completed_at < node_now() - make_interval(days => :days)
-    AND NOT EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND j.state NOT IN ('superseded', 'cancelled'))
+    AND NOT EXISTS (SELECT FROM jobs j WHERE j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled'))
+    AND {_NO_SHADOW_RUNS}
     AND NOT EXISTS (SELECT FROM jobs j JOIN deliveries d ON d.job_id = j.id WHERE j.unit_id = u.id
                     AND (d.state IN ('pending', 'sending') OR d.state = 'stored' AND d.commit_wanted))
     AND NOT EXISTS (SELECT FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided')

@@ -100,7 +100,7 @@ def open_unit(database: Database, unit_id: int, *, job_id: int | None, viewer: s
     Parameters
     ----------
     job_id
-        The result to be shown; None for the one that counts. The images are those that its model was given.
+        The result to be shown; None for the one that counts, which is never a shadow's. The images are those that its model was given.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def open_unit(database: Database, unit_id: int, *, job_id: int | None, viewer: s
         if row is None:
             return None
         jobs = connection.execute(_JOBS, {"id": unit_id}).all()
-        job = next((one for one in jobs if job_id in (None, one.id)), None)
+        job = next((one for one in jobs if (not one.shadow if job_id is None else one.id == job_id)), None)
         if job is None and job_id is not None:
             return None
         findings = [] if job is None else connection.execute(_FINDINGS, {"job": job.id}).all()

@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("node", "demo"),
     "doctor": ("node", "doctor"),
     "predict": ("predict", "predict"),
+    "trial": ("trial.command", "trial"),
     "photograph": ("photograph", "photograph"),
     "conformance": ("node", "conformance"),
 }

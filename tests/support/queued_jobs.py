@@ -93,7 +93,7 @@ class JobFactory:
 
     def queue(
         self, datasets: Sequence[Dataset], kind: UnitKind, model: str = SKIN, *, destinations: tuple[str, ...] = ("pacs",),
-        priority: Priority = Priority.ROUTINE, digest: str = "", version: str = "",
+        priority: Priority = Priority.ROUTINE, digest: str = "", version: str = "", route: str = "skin",
     ) -> tuple[int, list[str]]:  # fmt: skip
         """Admit, complete and queue one unit; return the job's id and the hashes of its blobs."""
         hashes = [self.receive(dataset, kind) for dataset in datasets]
@@ -105,9 +105,9 @@ class JobFactory:
             if (unit.series_instance_uid, unit.sop_instance_uid) == (series_instance_uid, sop_instance_uid)
         ]
         given = version or registry.card(model).version
-        plan = JobPlan(model, given, digest or registry.pipeline_digest(model), ("skin",), destinations, priority)
+        plan = JobPlan(model, given, digest or registry.pipeline_digest(model), (route,), destinations, priority)
         evidence = CompletionEvidence("photograph", "one image", self.database.now(), len(datasets))
-        ids = complete_unit(self.database, found[0], evidence=evidence, plans=(plan,), routes=("skin",), selected=None, reason="")
+        ids = complete_unit(self.database, found[0], evidence=evidence, plans=(plan,), routes=(route,), selected=None, reason="")
         assert ids is not None
         return ids[0], hashes
 

@@ -63,7 +63,7 @@ def finish_job(
         prediction, objects, overlays = _store_objects(runtime, job, model, unit.item, prediction, times.started_at)
     failpoint("worker.encoded", job.study_instance_uid)
     infer_s = 0.0 if unit.item is None else times.infer_s
-    timings = Timings(times.started_at, times.inferred_at, unit.seconds, infer_s, time.monotonic() - began)
+    timings = Timings(times.started_at, times.inferred_at, unit.seconds, infer_s, time.monotonic() - began, watch.most_mib())
     watch.check()
     lease.check(job)
     runtime.models.register()

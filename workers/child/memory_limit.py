@@ -88,10 +88,14 @@ class MemoryWatch:
         self._thread.join()
         self._compare(device.resident_mib())
 
+    def most_mib(self) -> int:
+        """Return the most memory that the process has held since the work began, MiB; what it holds now where no more is known."""
+        most_mib = peak_mib()  # not above the floor: the counter could not be reset, and the peak is not of this attempt
+        return most_mib if most_mib > self._floor_mib else device.resident_mib()
+
     def check(self) -> None:
         """Measure now. Returns after ``exceeded`` has returned, also where another thread has called it."""
-        most_mib = peak_mib()  # not above the floor: the counter could not be reset, and the peak is not of this attempt
-        self._compare(most_mib if most_mib > self._floor_mib else device.resident_mib())
+        self._compare(self.most_mib())
 
     def _compare(self, held_mib: int) -> None:
         with self._calling:

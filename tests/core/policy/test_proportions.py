@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
-from core.policy.proportions import Share, wilson_interval
+from core.policy.proportions import Share, rate_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,17 @@ def test_the_interval_holds_the_share_and_stays_within_0_and_1(given: tuple[int,
 def test_more_than_all_is_no_proportion() -> None:
     with pytest.raises(ValueError, match="no proportion"):
         wilson_interval(3, 2)
+
+
+@pytest.mark.parametrize("count", [5, 12, 40, 300])
+def test_the_interval_of_a_rate_is_near_the_exact_limits_of_poisson(count: int) -> None:
+    low, high = rate_interval(count, 10)
+    assert low == pytest.approx(chi2.ppf(0.025, 2 * count) / 20, rel=0.02)
+    assert high == pytest.approx(chi2.ppf(0.975, 2 * count + 2) / 20, rel=0.02)
+
+
+def test_no_event_has_a_rate_from_0() -> None:
+    low, high = rate_interval(0, 4)
+    assert (low, high) == (0.0, pytest.approx(3.69 / 4, rel=0.02))
+    with pytest.raises(ValueError, match="no rate"):
+        rate_interval(1, 0)

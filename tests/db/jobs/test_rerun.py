@@ -99,12 +99,23 @@ def test_refusals_say_why(database: Database, delivered: int) -> None:
 
 def test_a_version_that_another_job_of_the_unit_has_is_refused(database: Database) -> None:
     Sender(database).send(1)
+    first, second = complete(database, plan(), plan(digest=OTHER.digest)) or []
+    finish(database, claim_job(database, first))
+    assert planned(database, OTHER)[0].refusal == f"job {second} of the same images has version 2.0"
+    assert run_again(database, OTHER) == []
+
+
+def test_a_version_that_was_tried_in_shadow_reports_and_the_shadow_is_superseded(database: Database) -> None:
+    Sender(database).send(1)
     shadow = replace(plan(digest=OTHER.digest), destinations=(), shadow=True)
     first, trial = complete(database, plan(), shadow) or []
     finish(database, claim_job(database, first))
-    assert planned(database, OTHER)[0].refusal == f"job {trial} of the same images has version 2.0"
-    assert run_again(database, OTHER) == []
     assert planned(database, SAME, RerunSelection(jobs=(trial,)))[0].refusal.startswith("it is the trial of a shadow")
+    (new,) = run_again(database, OTHER)
+    ended = rows(database, "SELECT id, superseded_by FROM jobs WHERE state = 'superseded' ORDER BY id")
+    assert ended == [(first, new), (trial, new)]
+    again = claim_job(database, new)
+    assert (again.shadow, again.run, again.destinations) == (False, 2, ("pacs",))
 
 
 def claim_job(database: Database, id: int) -> ClaimedJob:

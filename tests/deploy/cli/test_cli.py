@@ -15,6 +15,7 @@ from tests.support import node_toml
 
 COMMANDS = [
     *("up", "listen", "conduct", "relay", "worker", "send", "console", "reload", "demo", "doctor", "predict", "photograph", "conformance"),
+    "trial",
     *("models list", "models show", "models verify", "models train", "models evaluate", "models crossval", "models docs", "rules test"),
     *("models import", "models activate", "models shadow", "models retire", "models rollback", "models compare", "models drift"),
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),

@@ -168,9 +168,11 @@ def test_memory_freed_during_the_attempt_counts_and_memory_freed_before_does_not
         watch.check()
         assert calls_mib == []
         assert watch.peak_before_mib > limit_mib
+        assert watch.most_mib() <= limit_mib
         again = [np.ones(150 << 20, np.uint8) for _ in range(1 if kernel_resets_peak else 2)]
         del again
         watch.check()
+        assert watch.most_mib() > limit_mib
     assert len(calls_mib) == 1
 
 
