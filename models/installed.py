@@ -11,7 +11,7 @@ cannot be read is left out and named by `damaged_versions`: the others stay usab
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ CLASSIFIER_KINDS = tuple(
     )
 )
 BUNDLE = "bundle"  # the package that runs imported bundles
+SHIPPED = "shipped"
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -51,9 +52,10 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class DamagedVersion:
-    """An installed version whose card cannot be read. ``problem`` names the file, ``fix`` says what to do."""
+    """A version whose card cannot be read. ``problem`` names the file, ``fix`` says what to do."""
 
     folder: Path
+    origin: ModelOrigin
     problem: str
     fix: str
 
@@ -64,8 +66,13 @@ class DamagedVersion:
 
     @property
     def version(self) -> str:
-        """Its number, by the name of its folder."""
-        return self.folder.name
+        """Its number, by the name of its folder; "shipped" for the one in the package, whose number is on its card alone."""
+        return SHIPPED if self.origin is ModelOrigin.PACKAGE else self.folder.name
+
+    def entry(self, known: Iterable[RegisteredModel]) -> RegisteredModel | None:
+        """Its entry in the registry: by its number; of the one in the package the active one that came so, else the last one."""
+        same = [one for one in known if one.origin is self.origin and (self.origin is ModelOrigin.PACKAGE or one.version == self.version)]
+        return next((one for one in same if one.state is ModelState.ACTIVE), same[-1] if same else None)
 
 
 def versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
@@ -90,23 +97,27 @@ def readable_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLD
 
 
 def damaged_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[DamagedVersion, ...]:
-    """The installed versions of ``name`` whose cards cannot be read. Weights are verified when they are loaded, not here."""
+    """The versions of ``name`` whose cards cannot be read, the packaged one first. Weights are verified when they are loaded, not here."""
     return _read_versions(name, folder, root)[1]
 
 
 def _read_versions(name: str, folder: Path, root: Path) -> tuple[tuple[ModelVersion, ...], tuple[DamagedVersion, ...]]:
     package = package_of(name, root)
-    found, damaged = [], []
+    found: list[ModelVersion] = []
+    damaged: list[DamagedVersion] = []
     if package != BUNDLE:
         packaged = registry.folder(name, root)
-        found.append(
-            ModelVersion(packaged, package, read_card(packaged / "card.toml"), registry.folder_digest(packaged), ModelOrigin.PACKAGE)
-        )
+        try:
+            card = registry.card(name, root)
+            found.append(ModelVersion(packaged, package, card, registry.folder_digest(packaged), ModelOrigin.PACKAGE))
+        except ModelError as error:
+            damaged.append(DamagedVersion(packaged, ModelOrigin.PACKAGE, str(error.args[0]), registry.RESTORE_SHIPPED))
     for path in _version_folders(folder / name):
         try:
             version = _read_version(path, name, package)
         except ModelError as error:
-            damaged.append(DamagedVersion(path, str(error.args[0]), f"remove {path}, and import the version again"))
+            fix = f"remove {path}, and import the version again"
+            damaged.append(DamagedVersion(path, ModelOrigin.INSTALLED, str(error.args[0]), fix))
             continue
         if version.digest not in {other.digest for other in found}:
             found.append(version)
@@ -169,6 +180,30 @@ def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MOD
     raise ModelError(f"{what} of {name} is {wanted}", hint=f"there are: {listed}")
 
 
+def registered_version(
+    name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
+) -> RegisteredModel | None:
+    """The entry of the registry with that version number, or whose digest begins with ``wanted``; None where there is none.
+
+    Its files may be damaged, changed or gone. Of several entries with one number, those that are retired are left out unless all are.
+
+    Raises
+    ------
+    ModelError
+        More than one fits.
+    """
+    entries = [one for one in known if one.name == name]
+    fitting = [one for one in entries if one.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
+    if not fitting:
+        named = (lost.entry(entries) for lost in damaged_versions(name, folder, root) if lost.version == wanted)
+        return next(named, None)
+    used = [one for one in fitting if one.state is not ModelState.RETIRED] or fitting[-1:]
+    if len(used) > 1:
+        listed = ", ".join(f"{one.digest[:12]} ({one.state})" for one in used)
+        raise ModelError(f"more than one version of {name} is {wanted}", hint=f"give the first digits of a digest: {listed}")
+    return used[0]
+
+
 def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
     """The version that new jobs are created for: the active one.
 
@@ -181,22 +216,27 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     ModelError
         The active version is damaged or no longer on this machine, or it was retired and no other was activated.
     """
-    here = versions(name, folder, root)
+    here, damaged = versions(name, folder, root), damaged_versions(name, folder, root)
     entries = [one for one in known if one.name == name]
     active = next((one for one in entries if one.state is ModelState.ACTIVE), None)
     if active is None:
-        if any(one.activated for one in entries) or here[0].origin is not ModelOrigin.PACKAGE:
-            raise ModelError(f"no version of {name} is active", hint=f"dicom-node models activate {name} VERSION")
-        return here[0]
+        if here[0].origin is ModelOrigin.PACKAGE and not any(one.activated for one in entries):
+            return here[0]
+        said = f"no version of {name} is active"
+        shipped = [lost.reason for lost in damaged if lost.origin is ModelOrigin.PACKAGE]
+        raise ModelError("; the shipped one cannot be used: ".join([said, *shipped]), hint=f"dicom-node models activate {name} VERSION")
     for version in here:
         if version.digest == active.digest:
             return version
     packaged = next((one for one in entries if one.digest == here[0].digest), None)
     if active.origin is here[0].origin is ModelOrigin.PACKAGE and (packaged is None or packaged.state is ModelState.STANDBY):
         return here[0]
-    for lost in damaged_versions(name, folder, root):
-        if lost.version == active.version:
+    for lost in damaged:
+        if lost.entry(entries) == active:
             raise ModelError(f"the active version of {name} cannot be used: {lost.reason}", hint="or activate another version")
+    if any(one.origin is active.origin is ModelOrigin.INSTALLED and one.card.version == active.version for one in here):
+        said = f"the card of the active version of {name}, {active.version} ({active.digest[:12]}), was changed after it was activated"
+        raise ModelError(said, hint="put the card back, or activate the version as it is now, or another one")
     raise ModelError(
         f"the active version of {name}, {active.version} ({active.digest[:12]}), is no longer on this machine",
         hint=f"put it back into {folder / name}, or activate another version",

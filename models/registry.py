@@ -1,4 +1,4 @@
-"""The shipped models: every folder of ``models/`` with a ``card.toml``. Never imports torch."""
+"""The shipped models: folders of ``models/`` with card and weights. Never imports torch."""
 
 import hashlib
 import importlib.util
@@ -11,18 +11,15 @@ from models.card import ModelCard, read_card
 # Raise it when pre- or post-processing changes in a way that may change results: it is part of every job's key.
 PIPELINE_VERSION = "2"
 MODELS_FOLDER = Path(__file__).parent
-RESTORE = "of a shipped model, install the package again; of an imported one, remove its folder and import it again"
+RESTORE_SHIPPED = "install the package again"
+RESTORE = f"of a shipped model, {RESTORE_SHIPPED}; of an imported one, remove its folder and import it again"
+# Name of each model by its folder: no card is read to find a model, so that a damaged one concerns its own model alone.
+SHIPPED = {"dermoscopy": "dermoscopy_7class", "lung_histology_ct": "lung_histology_ct", "lung_nodule_ct": "lung_nodule_ct"}
 
 
 def model_folders(root: Path = MODELS_FOLDER) -> dict[str, Path]:
     """Folder of every model, by the model's name (which need not be the folder's)."""
-    found: dict[str, Path] = {}
-    for path in sorted(root.glob("*/card.toml")):
-        name = read_card(path).name
-        if name in found:
-            raise ModelError(f"two cards have the name {name}: in {found[name].name} and {path.parent.name}", hint="remove one of them")
-        found[name] = path.parent
-    return found
+    return {name: root / place for place, name in SHIPPED.items() if (root / place).is_dir()}
 
 
 def names(root: Path = MODELS_FOLDER) -> list[str]:
@@ -39,8 +36,15 @@ def folder(name: str, root: Path = MODELS_FOLDER) -> Path:
 
 
 def card(name: str, root: Path = MODELS_FOLDER) -> ModelCard:
-    """The model's card, validated."""
-    return read_card(folder(name, root) / "card.toml")
+    """The model's card, validated. Raises ModelError that names the file, the fault and what to do."""
+    path = folder(name, root) / "card.toml"
+    try:
+        found = read_card(path)
+    except ModelError as error:
+        raise ModelError(str(error.args[0]), hint=RESTORE_SHIPPED) from error
+    if found.name != name:
+        raise ModelError(f"{path} is the card of {found.name}", hint=RESTORE_SHIPPED)
+    return found
 
 
 def verify_weights(name: str, root: Path = MODELS_FOLDER) -> Path:
@@ -102,6 +106,15 @@ def weights_problem(model_folder: Path, *, keep: bool = False) -> str:
     except ModelError as error:
         return str(error)
     return ""
+
+
+def model_problem(name: str, root: Path = MODELS_FOLDER) -> str:
+    """What is wrong with the card or the weights of a shipped model, and what to do; "" where nothing is."""
+    try:
+        card(name, root)
+    except ModelError as error:
+        return str(error)
+    return weights_problem(folder(name, root))
 
 
 def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.states import ModelOrigin
 from db.engine import Database
 from db.operations.model_registry import registered_models
 from models import installed, registry
@@ -71,10 +70,10 @@ def version_rows(database: Database, name: str, folder: Path) -> list[VersionRow
         problem = registry.weights_problem(place.folder, keep=True)  # reading gigabytes for each page would take seconds
         rows.append(VersionRow(place.card.version, place.digest, state, place.origin.value, place.card, problem))
     for damaged in installed.damaged_versions(name, folder):
-        entry = next((one for one in known.values() if one.version == damaged.version and one.origin is ModelOrigin.INSTALLED), None)
-        digest, state = (entry.digest, entry.state.value) if entry is not None else ("", "")
+        entry = damaged.entry(known.values())
+        version, digest, state = (entry.version, entry.digest, entry.state.value) if entry is not None else (damaged.version, "", "")
         known.pop(digest, None)
-        rows.append(VersionRow(damaged.version, digest, state, ModelOrigin.INSTALLED.value, None, damaged.reason))
+        rows.append(VersionRow(version, digest, state, damaged.origin.value, None, damaged.reason))
     rows += [VersionRow(model.version, model.digest, model.state.value, model.origin.value, None) for model in known.values()]
     order = {"active": 0, "shadow": 1, "standby": 2, "": 3, "retired": 4}
     return sorted(rows, key=lambda row: order[row.state])

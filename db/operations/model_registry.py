@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.errors import ConfigurationError
-from core.records import ModelIdentity
+from core.records import ModelIdentity, RegisteredModel
 from core.states import ModelOrigin, ModelState
 from db import audit
 from db.engine import Database
@@ -37,6 +37,7 @@ _LIST = text("""
     SELECT name, version, digest, title, manufacturer, status, not_for, state, origin, registered_at, activated_at
     FROM models ORDER BY id
 """)
+_ACTIONS = {ModelState.SHADOW: "model.shadowed", ModelState.RETIRED: "model.retired"}
 
 
 def register_model(
@@ -104,7 +105,6 @@ def shadow_or_retire(database: Database, identity: ModelIdentity, state: ModelSt
     ConfigurationError
         The pipeline is active: as a shadow, no pipeline of its name would report.
     """
-    actions = {ModelState.SHADOW: "model.shadowed", ModelState.RETIRED: "model.retired"}
     with database.begin() as connection:
         known = _locked(connection, identity.name)
         id, before = _row(connection, known, identity, origin)
@@ -112,9 +112,19 @@ def shadow_or_retire(database: Database, identity: ModelIdentity, state: ModelSt
             return False
         if before == ModelState.ACTIVE and state is ModelState.SHADOW:
             raise ConfigurationError(f"{identity.name} {identity.version} is active", hint="activate another version first")
-        connection.execute(_SET, {"id": id, "state": state.value})
         details = _details(identity.name, identity.version, identity.digest) | {"was": before}
-        audit.record(connection, actor=actor, action=actions[state], subject=f"model:{id}", details=details)
+        _set_state(connection, id, state, details, actor)
+    return True
+
+
+def retire_model(database: Database, model: RegisteredModel, *, actor: str) -> bool:
+    """Retire a registered pipeline, as `shadow_or_retire`; nothing of its files is needed."""
+    with database.begin() as connection:
+        row = next(row for row in _locked(connection, model.name) if row.digest == model.digest)
+        if row.state == ModelState.RETIRED:
+            return False
+        details = _details(model.name, model.version, model.digest) | {"was": str(row.state)}
+        _set_state(connection, int(row.id), ModelState.RETIRED, details, actor)
     return True
 
 
@@ -176,6 +186,12 @@ def _row(connection: Connection, known: list[Any], identity: ModelIdentity, orig
         if row.digest == identity.digest:
             return int(row.id), str(row.state)
     return int(connection.execute(_ADD, asdict(identity) | {"origin": origin.value}).scalar_one()), ModelState.STANDBY.value
+
+
+def _set_state(connection: Connection, id: int, state: ModelState, details: dict[str, Any], actor: str) -> None:
+    """Write the state ``shadow`` or ``retired``, with its audit event."""
+    connection.execute(_SET, {"id": id, "state": state.value})
+    audit.record(connection, actor=actor, action=_ACTIONS[state], subject=f"model:{id}", details=details)
 
 
 def _activate(connection: Connection, id: int, active: Any) -> None:

@@ -27,8 +27,8 @@ class ModelCommands:
         """Return the handlers by kind. Each raises NodeError with the reason where the version cannot get that state."""
         return {
             CommandKind.MODEL_ACTIVATE: self.activate,
-            CommandKind.MODEL_SHADOW: lambda command: self.set_state(command, ModelState.SHADOW),
-            CommandKind.MODEL_RETIRE: lambda command: self.set_state(command, ModelState.RETIRED),
+            CommandKind.MODEL_SHADOW: self.shadow,
+            CommandKind.MODEL_RETIRE: self.retire,
             CommandKind.MODEL_ROLLBACK: self.roll_back,
         }
 
@@ -44,15 +44,27 @@ class ModelCommands:
             raise ModelError(f"{place.card.name} {place.card.version} is active already")
         return f"{place.card.name} {place.card.version} is active: new jobs use it"
 
-    def set_state(self, command: ClaimedCommand, state: ModelState) -> str:
-        """Run a version as a shadow, or use it no more."""
+    def shadow(self, command: ClaimedCommand) -> str:
+        """Run a version as a shadow."""
         place = self._version(command)
-        if state is ModelState.SHADOW:
-            registry.check_weights(place.folder)
+        registry.check_weights(place.folder)
+        return self._set_state(command, place, ModelState.SHADOW)
+
+    def retire(self, command: ClaimedCommand) -> str:
+        """Use a version no more. Its files may be damaged, or gone."""
+        name, wanted = command.args.get("subject", ""), command.args.get("version", "")
+        entry = installed.registered_version(name, wanted, model_registry.registered_models(self._database, name), self._folder)
+        if entry is None:
+            return self._set_state(command, self._version(command), ModelState.RETIRED)
+        if not model_registry.retire_model(self._database, entry, actor=command.actor):
+            raise ModelError(f"{name} {entry.version} is retired already")
+        return f"{name} {entry.version} is retired now"
+
+    def _set_state(self, command: ClaimedCommand, place: ModelVersion, state: ModelState) -> str:
         named = identity(place.card, place.digest)
         if not model_registry.shadow_or_retire(self._database, named, state, origin=place.origin, actor=command.actor):
-            raise ModelError(f"{place.card.name} {place.card.version} is {state} already")
-        return f"{place.card.name} {place.card.version} is {state} now"
+            raise ModelError(f"{named.name} {named.version} is {state} already")
+        return f"{named.name} {named.version} is {state} now"
 
     def roll_back(self, command: ClaimedCommand) -> str:
         """Activate the version that was active before."""

@@ -171,3 +171,69 @@ def test_damaged_weights_are_refused_alone_and_named(folder: Path) -> None:
         assert "remove its folder and import it again" in problem
     weights.write_bytes(content)
     assert registry.weights_problem(weights.parent, keep=True) == ""
+
+
+@pytest.fixture
+def damaged_package(tmp_path: Path) -> Path:
+    """A package with two models, of which the card of one is no TOML."""
+    root = tmp_path / "package"
+    for place in ("dermoscopy", "lung_histology_ct"):
+        shutil.copytree(registry.MODELS_FOLDER / place, root / place)
+    (root / "dermoscopy" / "card.toml").write_text("name = ")
+    return root
+
+
+def test_a_damaged_shipped_card_leaves_the_other_models_and_versions(folder: Path, damaged_package: Path) -> None:
+    root = damaged_package
+    assert installed.names(folder, root) == [NAME, "lung_histology_ct"]
+    assert installed.serving_version("lung_histology_ct", (), folder, root).origin is ModelOrigin.PACKAGE
+    assert [one.card.version for one in installed.versions(NAME, folder, root)] == ["9.9.9"]
+    (damaged,) = installed.damaged_versions(NAME, folder, root)
+    assert (damaged.version, damaged.origin) == ("shipped", ModelOrigin.PACKAGE)
+    assert damaged.reason == f"{root}/dermoscopy/card.toml: {damaged.problem.partition(': ')[2]} (install the package again)"
+    brought = installed.find_version(NAME, "9.9.9", folder, root)
+    active = (known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
+    assert installed.serving_version(NAME, active, folder, root) == brought
+    for registered, says in (
+        ((), r"no version of dermoscopy_7class is active; the shipped one cannot be used: .*card\.toml.*install the package again"),
+        ((known(PACKAGED, ModelState.ACTIVE, ModelOrigin.PACKAGE),), r"active version of .* cannot be used: .*install the package again"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            installed.serving_version(NAME, registered, folder, root)
+    shutil.rmtree(folder)
+    with pytest.raises(ModelError, match=r"no version of dermoscopy_7class can be read: .*install the package again"):
+        installed.serving_version(NAME, (), folder, root)
+    shutil.copyfile(registry.folder(NAME) / "card.toml", root / "dermoscopy" / "card.toml")
+    assert installed.serving_version(NAME, (), folder, root).digest == PACKAGED
+
+
+def test_the_entry_of_a_damaged_version_is_found_without_its_card(folder: Path, damaged_package: Path) -> None:
+    (folder / NAME / "9.9.9" / "card.toml").unlink()
+    shipped, brought = installed.damaged_versions(NAME, folder, damaged_package)
+    older = replace(known("b" * 64, ModelState.STANDBY, ModelOrigin.PACKAGE), version="0.1")
+    current = replace(known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), version="0.2")
+    entry = replace(known("a" * 64, ModelState.ACTIVE), version="9.9.9")
+    rows = (older, current, entry)
+    assert (shipped.entry(rows), brought.entry(rows)) == (current, entry)
+    assert shipped.entry((replace(older, state=ModelState.ACTIVE), current)).version == "0.1"  # type: ignore[union-attr]
+    assert brought.entry((older, current)) is None
+    for wanted, found in (("9.9.9", entry), ("0.1", older), ("shipped", current), ("a" * 12, entry), ("7.7", None)):
+        assert installed.registered_version(NAME, wanted, rows, folder, damaged_package) == found
+
+
+def test_of_entries_with_one_number_the_retired_ones_are_left_out(folder: Path) -> None:
+    first, second = (replace(known(letter * 64, ModelState.STANDBY), version="9.9.9") for letter in "ab")
+    with pytest.raises(ModelError, match=r"more than one version of dermoscopy_7class is 9\.9\.9.*aaaaaaaaaaaa \(standby\)"):
+        installed.registered_version(NAME, "9.9.9", (first, second), folder)
+    retired = replace(first, state=ModelState.RETIRED)
+    assert installed.registered_version(NAME, "9.9.9", (retired, second), folder) == second
+    assert installed.registered_version(NAME, "9.9.9", (retired,), folder) == retired
+
+
+def test_an_active_version_whose_card_was_changed_says_so(folder: Path) -> None:
+    before = installed.find_version(NAME, "9.9.9", folder)
+    card = before.folder / "card.toml"
+    card.write_text(card.read_text() + "# a remark\n")
+    active = replace(known(before.digest, ModelState.ACTIVE), version="9.9.9")
+    with pytest.raises(ModelError, match=r"card of the active version .* was changed after it was activated.*put the card back"):
+        installed.serving_version(NAME, (active,), folder)

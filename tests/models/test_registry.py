@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import ModelError
 from models import registry, runtime
+from models.card import read_card
 
 NAME = "dermoscopy_7class"
 
@@ -78,10 +79,31 @@ def test_the_pipeline_digest_changes_with_every_byte_of_the_card(root: Path) -> 
     assert registry.pipeline_digest(NAME, root) != before
 
 
-def test_two_models_of_one_name_are_refused(root: Path) -> None:
-    shutil.copytree(root / "dermoscopy", root / "twin")
-    with pytest.raises(ModelError, match=f"two cards have the name {NAME}"):
-        registry.names(root)
+def test_every_folder_with_a_card_is_a_shipped_model_of_its_name() -> None:
+    cards = {path.parent.name: read_card(path).name for path in registry.MODELS_FOLDER.glob("*/card.toml")}
+    assert cards == registry.SHIPPED
+
+
+@pytest.mark.parametrize("damage", ["name =", "lost"])
+def test_a_damaged_card_concerns_its_own_model_alone(root: Path, damage: str) -> None:
+    shutil.copytree(registry.folder("lung_histology_ct"), root / "lung_histology_ct")
+    path = root / "dermoscopy" / "card.toml"
+    path.unlink()
+    if damage != "lost":
+        path.write_text(damage)
+    assert registry.names(root) == [NAME, "lung_histology_ct"]
+    assert registry.card("lung_histology_ct", root).name == "lung_histology_ct"
+    assert registry.model_problem("lung_histology_ct", root) == ""
+    for part in (str(path), "install the package again"):
+        assert part in registry.model_problem(NAME, root)
+    with pytest.raises(ModelError, match="install the package again"):
+        registry.card(NAME, root)
+
+
+def test_the_card_of_another_model_is_refused(root: Path) -> None:
+    shutil.copyfile(registry.folder("lung_histology_ct") / "card.toml", root / "dermoscopy" / "card.toml")
+    with pytest.raises(ModelError, match="is the card of lung_histology_ct"):
+        registry.card(NAME, root)
 
 
 def test_reading_the_registry_imports_no_torch() -> None:

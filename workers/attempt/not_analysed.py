@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from pydicom.dataset import Dataset
 
-from core.errors import CannotUnderstand, EncodingError, ModelError, StorageError
+from core.errors import CannotUnderstand, EncodingError, StorageError
 from core.logs import scrub
 from core.records import InstanceHeader, ModelIdentity, Prediction, UnitInput
 from core.states import JobState, ModelStatus, Outcome
@@ -104,10 +104,7 @@ def describe_model(runtime: ChildRuntime, job: ClaimedJob) -> tuple[ModelIdentit
 
 def _find_card(runtime: ChildRuntime, job: ClaimedJob) -> ModelCard | None:
     """Return the card of the job's pipeline, if it is on this worker."""
-    try:
-        versions = installed.readable_versions(job.model, runtime.settings.node.data_dir / installed.FOLDER)
-    except ModelError:  # a card of the package cannot be read: this may be why the job failed
-        return None
+    versions = installed.readable_versions(job.model, runtime.settings.node.data_dir / installed.FOLDER)
     return next((version.card for version in versions if version.digest == job.pipeline_digest), None)
 
 

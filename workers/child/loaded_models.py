@@ -98,7 +98,7 @@ class LoadedModels:
         """
         for digest, model in list(self.by_digest.items()):
             if digest not in self._registered:
-                present = {version.digest for version in installed.versions(model.card.name, self._folder)}
+                present = {version.digest for version in installed.readable_versions(model.card.name, self._folder)}
                 version = self._versions.get(digest)
                 origin = version.origin if version else ModelOrigin.PACKAGE
                 model_registry.register_model(self._database, model.identity, origin=origin, available=present)

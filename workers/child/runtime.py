@@ -69,7 +69,7 @@ class ChildRuntime:
     def start(cls, settings: Settings, priorities: tuple[Priority, ...], draining: DrainFlag) -> Self:
         """Start a child: device and threads, stores, models of the routes, encoders, heartbeat.
 
-        A model that cannot be loaded is logged and named in the heartbeat; its jobs fail with the reason.
+        A model that cannot be loaded is logged, and named in the heartbeat with the reason; its jobs fail with it.
         """
         began = time.monotonic()
         threads = child_device.threads_of_child(settings.worker.threads, settings.worker.children, child_device.available_cores())
@@ -111,7 +111,7 @@ class ChildRuntime:
             "device": ",".join(sorted({model.device for model in list(self.models.by_digest.values())})) or self.device,
             "threads": str(self.threads),
             "models": ",".join(sorted({model.card.name for model in list(self.models.by_digest.values())})),
-            "failed": ",".join(sorted(self.models.failed)),
+            "failed_models": "; ".join(f"{name}: {error}" for name, error in sorted(self.models.failed.items())),
             "queues": ",".join(priority.value for priority in self.priorities),
             "job": self.current_jobs,
             "memory_mib": str(child_device.resident_mib()),

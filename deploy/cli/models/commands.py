@@ -27,7 +27,8 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
 
     settings = read_settings(config)
     registered = registered_models(settings)
-    rows = [row for name in installed.names(model_folder(settings)) for row in version_rows(name, settings, registered)]
+    names = sorted({*installed.names(model_folder(settings)), *(one.name for one in registered)})
+    rows = [row for name in names for row in version_rows(name, settings, registered)]
     print_rows(rows, COLUMNS, title="models", as_json=as_json)
 
 
@@ -52,15 +53,15 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="models (default: every model)", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the weights of the shipped models.
+    """Verify the cards and weights of the shipped models.
 
-    Each file must have the SHA-256 that the card of its model states.
+    Each card must be readable, and each file of weights must have the SHA-256 that the card of its model states.
     """
     from models import registry
 
     rows = []
     for name in names or registry.names():
-        problem = registry.weights_problem(registry.folder(require_shipped_model(name)))
+        problem = registry.model_problem(require_shipped_model(name))
         rows.append({"name": name, "ok": not problem, "found": problem or "verified"})
     print_rows(rows, ["name", "ok", "found"], title="weights", as_json=as_json)
     if not all(row["ok"] for row in rows):

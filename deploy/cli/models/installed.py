@@ -1,12 +1,12 @@
 """The versions of a model that are installed or were registered, as the commands list and choose them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from core.errors import StorageError
-from core.states import ModelOrigin
 from deploy.cli.common import with_running_servers
 from deploy.terminal import print_message
 
@@ -23,11 +23,12 @@ def model_folder(settings: "Settings") -> Path:
     return settings.node.data_dir / installed.FOLDER
 
 
-def require_model(name: str, settings: "Settings") -> str:
-    """Return ``name`` if a model of that name is shipped or installed; otherwise it is wrong usage."""
+def require_model(name: str, settings: "Settings", registered: Iterable["RegisteredModel"] = ()) -> str:
+    """Return ``name`` if a model of that name is shipped, installed or ``registered``; otherwise it is wrong usage."""
     from models import installed
 
-    return _require_one_of(name, installed.names(model_folder(settings)), "NAME")
+    known = {*installed.names(model_folder(settings)), *(one.name for one in registered)}
+    return _require_one_of(name, sorted(known), "NAME")
 
 
 def require_shipped_model(name: str, argument: str = "NAME") -> str:
@@ -74,7 +75,8 @@ def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredM
 
     rows: list[dict[str, Any]] = []
     states = {model.digest: model for model in registered if model.name == name}
-    for place in installed.readable_versions(name, model_folder(settings)):
+    places = installed.readable_versions(name, model_folder(settings))
+    for place in places:
         known = states.pop(place.digest, None)
         card = place.card
         rows.append(
@@ -91,14 +93,17 @@ def version_rows(name: str, settings: "Settings", registered: tuple["RegisteredM
             }
         )
     for damaged in installed.damaged_versions(name, model_folder(settings)):
-        known = next((one for one in states.values() if one.version == damaged.version and one.origin is ModelOrigin.INSTALLED), None)
-        row = {"name": name, "version": damaged.version, "origin": ModelOrigin.INSTALLED.value, "weights": damaged.reason}
+        known = damaged.entry(states.values())
+        version = known.version if known else damaged.version
+        row = {"name": name, "version": version, "origin": damaged.origin.value, "weights": damaged.reason}
         rows.append({**row, "state": known.state.value if known else "", "digest": known.digest if known else ""})
         if known:
             del states[known.digest]
     for missing in states.values():
         row = {"name": name, "version": missing.version, "state": missing.state.value, "origin": missing.origin.value}
-        rows.append({**row, "weights": "not installed any more", "digest": missing.digest})
+        changed = any((place.origin, place.card.version) == (missing.origin, missing.version) for place in places)
+        problem = "its card was changed: the files have another digest" if changed else "not installed any more"
+        rows.append({**row, "weights": problem, "digest": missing.digest})
     return rows
 
 

@@ -16,7 +16,9 @@ from deploy.cli.models.installed import find_verified_version, model_folder, req
 from deploy.terminal import print_message, print_rows
 
 if TYPE_CHECKING:
+    from core.records import RegisteredModel
     from db.engine import Database
+    from models.card import ModelCard
     from models.installed import ModelVersion
 
 MISSING_IN_BUNDLE = "what a MONAI bundle does not state: name, licence, not_for, looked_for, labels with codes (TOML)"
@@ -93,7 +95,7 @@ def activate(
         if active is not None and not even_if_worse:
             gate.require_not_worse(active.folder, place.folder, f"{place.card.name} {place.card.version}")
         changed = store.activate_model(database, identity(place.card, place.digest), origin=place.origin, actor=operator_name())
-        _print_state(place, "active", changed)
+        _print_state(place.card, place.digest, "active", changed)
 
 
 def shadow(name: Name, version: Version, config: Config = None) -> None:
@@ -108,12 +110,18 @@ def shadow(name: Name, version: Version, config: Config = None) -> None:
 def retire(name: Name, version: Version, config: Config = None) -> None:
     """Stop using this version.
 
-    Jobs that it is working on are not reported.
+    Jobs that it is working on are not reported. Its files may be damaged, or gone.
     """
+    from db.operations import model_registry as store
     from models import installed
 
     with open_database(config) as (settings, database):
-        _set_state(database, installed.find_version(require_model(name, settings), version, model_folder(settings)), ModelState.RETIRED)
+        folder, known = model_folder(settings), store.registered_models(database, name)
+        entry = installed.registered_version(require_model(name, settings, known), version, known, folder)
+        if entry is None:
+            _set_state(database, installed.find_version(name, version, folder), ModelState.RETIRED)
+        else:
+            _print_state(entry, entry.digest, "retired", store.retire_model(database, entry, actor=operator_name()))
 
 
 def rollback(name: Name, config: Config = None) -> None:
@@ -127,7 +135,7 @@ def rollback(name: Name, config: Config = None) -> None:
         digest = store.rollback_model(database, name, available={place.digest for place in intact}, actor=operator_name())
         place = next(place for place in intact if place.digest == digest)
         registry.check_weights(place.folder)
-        _print_state(place, "active again", True)
+        _print_state(place.card, place.digest, "active again", True)
 
 
 def compare(
@@ -201,8 +209,8 @@ def _set_state(database: "Database", place: "ModelVersion", state: ModelState) -
     from models.card import identity
 
     changed = store.shadow_or_retire(database, identity(place.card, place.digest), state, origin=place.origin, actor=operator_name())
-    _print_state(place, state.value, changed)
+    _print_state(place.card, place.digest, state.value, changed)
 
 
-def _print_state(place: "ModelVersion", state: str, changed: bool) -> None:
-    print_message(f"{place.card.name} {place.card.version} ({place.digest[:12]}) is {state}{'' if changed else ' already'}")
+def _print_state(named: "ModelCard | RegisteredModel", digest: str, state: str, changed: bool) -> None:
+    print_message(f"{named.name} {named.version} ({digest[:12]}) is {state}{'' if changed else ' already'}")

@@ -1,6 +1,7 @@
 """``models import / activate / shadow / retire / rollback / list``, and the audit events that they record."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -121,15 +122,39 @@ def test_a_damaged_card_is_listed_with_its_file_and_the_others_stay_usable(
     assert (found[PACKAGED]["weights"], found["9.9.9"]["state"], found["9.9.9"]["origin"]) == ("verified", "active", "installed")
     assert str(card) in found["9.9.9"]["weights"]
     assert len(found["9.9.9"]["digest"]) == 64
-    for command in (["activate", SKIN, "9.9.9"], ["retire", SKIN, "9.9.9"]):
-        assert run(["models", *command]) == 1
-        assert str(card) in capsys.readouterr().err
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 1
+    assert str(card) in capsys.readouterr().err
     assert run(["models", "drift", "--json"]) == 0
     assert run(["models", "activate", SKIN, PACKAGED]) == 0
     assert {row.version: row.state for row in model_registry.registered_models(database)} == {
         "9.9.9": ModelState.STANDBY,
         PACKAGED: ModelState.ACTIVE,
     }
+    assert run(["models", "retire", SKIN, "9.9.9"]) == 0
+    assert run(["models", "retire", SKIN, "9.9.9"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("is retired already")
+    assert listed(capsys) == {PACKAGED: "active", "9.9.9": "retired"}
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_version_is_retired_by_what_was_registered_and_not_by_its_files(
+    imported: Path, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    assert run(["models", "activate", SKIN, "9.9.9"]) == 0
+    (before,) = model_registry.registered_models(database)
+    folder = settings.node.data_dir / installed.FOLDER / SKIN / "9.9.9"
+    if damage == "gone":
+        shutil.rmtree(folder)
+    else:
+        (folder / "card.toml").write_text((folder / "card.toml").read_text() + "# a remark\n")
+    assert run(["models", "retire", SKIN, "9.9.9"]) == 0
+    (after,) = model_registry.registered_models(database)
+    assert (after.digest, after.state) == (before.digest, ModelState.RETIRED)
+    capsys.readouterr()
+    assert run(["models", "list", "--json"]) == 0
+    row = next(row for row in json.loads(capsys.readouterr().out) if row["digest"] == before.digest)
+    assert row["weights"] == ("not installed any more" if damage == "gone" else "its card was changed: the files have another digest")
+    assert [event["action"] for event in audit.export(database)] == ["model.activated", "model.retired"]
 
 
 def test_a_rollback_to_altered_weights_is_refused(imported: Path, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
