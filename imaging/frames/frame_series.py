@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.errors import GeometryError, NotAnalysable
 from imaging.frames.concatenation import check_whole
@@ -58,7 +59,10 @@ class FrameSeries:
         return self.files[file].sop_instance_uid, number
 
     def grey_volume(self) -> NDArray[np.uint8]:
-        """(frames, Y, X) uint8. Raises `GeometryError` for frames of different sizes, or a volume of more than 1 GiB."""
+        """(frames, Y, X) uint8; of colours their luminance.
+
+        Raises `GeometryError` for frames of different sizes, or a volume of more than 1 GiB.
+        """
         sizes = {(file.spec.rows, file.spec.columns) for file in self.files}
         if len(sizes) > 1:
             raise GeometryError(f"the frames of a volume have one size, these have {len(sizes)}")
@@ -67,7 +71,8 @@ class FrameSeries:
             raise GeometryError(f"a volume of {shape[0]} x {shape[1]} x {shape[2]} is larger than the {MAX_VOLUME_BYTES} bytes allowed")
         volume = np.empty(shape, np.uint8)
         for index in range(shape[0]):
-            volume[index] = self.rgb(index)[..., 0]
+            rgb, coloured = self.rgb(index), self.files[self.frames[index][0]].is_colour
+            volume[index] = np.asarray(Image.fromarray(rgb).convert("L")) if coloured else rgb[..., 0]
         return volume
 
 

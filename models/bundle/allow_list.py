@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ModelError
-from models.bundle.config_reader import BundleCall
+from models.bundle.config_reader import BundleCall, BundleConfig
 
 FIX = "correct configs/inference.json"
+COMPOSE = ("Compose", "monai.transforms.Compose", "monai.transforms.compose.Compose")
 # Arguments of Spacingd with which its grid is another one, and the values with which it is not.
 OTHER_GRIDS: Mapping[str, Any] = {"diagonal": False, "scale_extent": False, "min_pixdim": None, "max_pixdim": None}
 
@@ -18,6 +19,18 @@ def require_call(value: Any, targets: Sequence[str], what: str) -> BundleCall:
         return value
     found = value.target if isinstance(value, BundleCall) else type(value).__name__
     raise ModelError(f"{what} is {found}, which is not on the allow list: {', '.join(sorted({t.rpartition('.')[2] for t in targets}))}")
+
+
+def read_pipeline(config: BundleConfig, key: str) -> list[BundleCall]:
+    """The transforms of a Compose, in their order. Raises ModelError where it is none, or would not run all of them one after another."""
+    pipeline = config.require(key)
+    calls = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) and pipeline.target in COMPOSE else []
+    if not isinstance(calls, list) or not calls or not all(isinstance(call, BundleCall) for call in calls):
+        raise ModelError(f"{key} is no Compose of transforms", hint="the layout of MONAI's Model Zoo is expected")
+    if pipeline.kwargs.get("lazy"):
+        raise ModelError(f"{key} with lazy = {pipeline.kwargs['lazy']!r} is not supported: it resamples otherwise", hint="leave it out")
+    require_enabled(pipeline)
+    return calls
 
 
 def whole_number(value: Any, what: str) -> int:

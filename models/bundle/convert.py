@@ -18,6 +18,7 @@ from models.bundle.about import OPTIONAL, REQUIRED, check_labels, merge_threshol
 from models.bundle.allow_list import require_call
 from models.bundle.classifier import networks as classifier_networks
 from models.bundle.classifier.parts_table import read_parts
+from models.bundle.classifier.transforms import image_channels
 from models.bundle.classifier.transforms import read_preprocessing as read_classifier_preprocessing
 from models.bundle.config_reader import SUFFIXES, BundleConfig, read_config
 from models.bundle.transforms import BOX_SELECTION, OPERATING_SCORE, REVIEW_SCORE, read_preprocessing, read_thresholds
@@ -73,8 +74,20 @@ def convert(bundle: Path, about: Path, out: Path) -> ModelCard:
         raise
     check_labels(card.labels, card.network, metadata, about.name)
     (out / "card.toml").write_text(render_card(card), encoding="utf-8")
-    runtime.load_folder(out, device="cpu", package=BUNDLE)
+    loaded = runtime.load_folder(out, device="cpu", package=BUNDLE)
+    if family is classifier_networks:
+        _run_once(loaded)
     return card
+
+
+def _run_once(model: runtime.Model) -> None:
+    """Run a classifier on an empty image. Raises ModelError where its network cannot be run on what the pre-processing makes of one."""
+    try:
+        model.warm_up()
+    except runtime.UNFIT_ERRORS as error:
+        said = f"{type(error).__name__}: {error}"[: runtime.MAX_SAID]
+        fix = "correct configs/inference.json: preprocessing has to end with the size and the channels of the network"
+        raise ModelError(f"the network cannot be run on what preprocessing makes of an image ({said})", hint=fix) from error
 
 
 def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -83,14 +96,15 @@ def describe_bundle(config: BundleConfig, stated: Mapping[str, Any]) -> tuple[An
         network = classifier_networks.describe_network(config) | {"calibrated": "temperature" in stated}
         modality = str(stated.get("input", {}).get("modality", ""))
         image = network["dims"] == 2 and not modality
+        preprocessing = read_classifier_preprocessing(config, network["dims"], modality)
+        grey = image_channels(preprocessing["steps"], network["channels"]) == 1
         return classifier_networks, {
             "network": network,
-            "preprocessing": read_classifier_preprocessing(config, network["dims"], modality)
-            | read_parts(stated, modality, network["dims"]),
+            "preprocessing": preprocessing | read_parts(stated, modality, network["dims"]),
             "thresholds": {"score": OPERATING_SCORE, "review_score": REVIEW_SCORE},
             "task": "classify",
             "unit": "image" if image else "series",
-            "input": {"grey": "accept" if image and network["channels"] == 1 else "refuse"} | stated.get("input", {}),
+            "input": {"grey": "accept" if image and grey else "refuse"} | stated.get("input", {}),
         }
     if stated.get("input", {}).get("modality"):
         raise ModelError("input.modality is for classifiers: detection and segmentation run on CT series", hint="leave it out")

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import ModelError
 from models.bundle import segmentation_networks
-from models.bundle.allow_list import image_key, number, read_spacing, require_enabled, require_image, whole_number
+from models.bundle.allow_list import image_key, number, read_pipeline, read_spacing, require_enabled, require_image, whole_number
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 OPERATING_SCORE, REVIEW_SCORE, MOST_FINDINGS, LEAST_VOLUME_MM3 = 0.5, 0.8, 20.0, 50.0
@@ -17,24 +17,23 @@ BLENDS = ("constant", "gaussian")  # weights of overlapping windows
 
 def read_preprocessing(config: BundleConfig) -> dict[str, Any]:
     """Grid, HU window and sliding window. Raises ModelError for an unknown transform, because leaving it out would change results."""
-    pipeline = config.require("preprocessing")
-    steps = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
-    named = {step.name: step for step in steps if isinstance(step, BundleCall)}
+    steps = read_pipeline(config, "preprocessing")
+    named = {step.name: step for step in steps}
     unknown = sorted(set(named) - set(KNOWN_TRANSFORMS))
-    if unknown or len(named) == 0:
-        raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown) or 'none at all'}")
+    if unknown:
+        raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown)}")
     for needed in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
         if needed not in named:
             raise ModelError(f"preprocessing has no {needed}: the input grid of the network is not known")
     for name in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
-        if sum(isinstance(step, BundleCall) and step.name == name for step in steps) > 1:
+        if sum(step.name == name for step in steps) > 1:
             raise ModelError(f"preprocessing has {name} more than once", hint="one is run here; put them together where that is possible")
     scale, axes = named["ScaleIntensityRanged"].kwargs, named["Orientationd"].kwargs.get("axcodes")
     if scale.get("clip") is not True:  # MONAI's default is False
         raise ModelError("ScaleIntensityRanged needs clip = true: values beyond the range are clipped here")
     # Reading, orientation and spacing are disabled by bundles for images that were resampled before; the node's are not.
     require_enabled(named["ScaleIntensityRanged"])
-    image = image_key([step for step in steps if isinstance(step, BundleCall)])
+    image = image_key(steps)
     for name in ("Spacingd", "ScaleIntensityRanged", "Orientationd"):
         require_image(named[name], image)
     if axes != "RAS":

@@ -18,7 +18,7 @@ from models.batch_halves import run_in_halves
 from models.bundle.classifier import networks
 from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
-from models.bundle.classifier.transforms import compose
+from models.bundle.classifier.transforms import compose, image_channels
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
 from models.card import ModelCard
@@ -40,6 +40,7 @@ class BundleClassifier:
     def __init__(self, card: ModelCard, identity: ModelIdentity, weights: Path, device: str) -> None:
         self.card, self.identity, self.device = card, identity, device
         self._dims = int(card.network["dims"])
+        self._channels = image_channels(card.preprocessing["steps"], int(card.network["channels"]))
         self.batch = 8 if self._dims == 2 else 1
         if len(card.labels) != card.network["classes"]:
             raise ModelError(f"{card.name}: the network has {card.network['classes']} classes, the card {len(card.labels)} labels")
@@ -54,7 +55,7 @@ class BundleClassifier:
         """Run one forward pass on a small image or volume, or on one of the size that a ViT is made for."""
         size = self.card.network["arguments"].get("img_size", 64)
         shape = size if isinstance(size, list) else [size] * self._dims
-        self._class_values(self._prepare(np.zeros((int(self.card.network["channels"]), *shape), np.float32)))
+        self._class_values(self._prepare(np.zeros((self._channels, *shape), np.float32)))
 
     def predict(self, items: Sequence[Any]) -> list[Prediction]:
         """One prediction per photograph or series, in order."""
@@ -97,9 +98,8 @@ class BundleClassifier:
         return np.ascontiguousarray(values[None], np.float32)
 
     def _picture(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(C, X, Y) of (Y, X, 3)."""
-        grey = int(self.card.network["channels"]) == 1
-        image = np.asarray(Image.fromarray(rgb).convert("L"))[..., None] if grey else rgb
+        """(C, X, Y) of (Y, X, 3); C is 1 where the network takes grey images, or repeats their channel."""
+        image = np.asarray(Image.fromarray(rgb).convert("L"))[..., None] if self._channels == 1 else rgb
         return np.ascontiguousarray(image.transpose(2, 1, 0), np.float32)
 
     def _grid(self, volume: Volume) -> Any:

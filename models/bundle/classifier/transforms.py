@@ -1,10 +1,22 @@
 """Reads the pre-processing of an imported classifier as plain steps for a card, and runs them with MONAI's own transforms."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
+import numpy as np
+
 from core.errors import ModelError
-from models.bundle.allow_list import check_arguments, image_key, read_spacing, require_enabled, require_image
+from models.bundle.allow_list import (
+    FIX,
+    check_arguments,
+    image_key,
+    read_pipeline,
+    read_spacing,
+    require_enabled,
+    require_image,
+    whole_number,
+)
 from models.bundle.config_reader import BundleCall, BundleConfig
 
 # Dictionary transforms of MONAI with the arguments that are allowed; the array transform of the same name is run.
@@ -36,6 +48,8 @@ SIGNED = ("int", "long", "short")  # of CT: its values are below 0, too
 WHOLE_NUMBERS = (*SIGNED, "uint")
 # Readers of LoadImaged that give (columns, rows), as the node does. NumpyReader and WSIReader give (rows, columns).
 READERS = ("PILReader", "ITKReader", "PydicomReader", "NibabelReader")
+EIGHT_BITS = 255.0  # the highest value that a network of single images or frames is shown
+LEAST_HIGH = 2.0  # a range that ends below is that of images of floats, of which 8 bits would be white
 NO_MEANING = ("keys", "allow_missing_keys", "image_only", "ensure_channel_first", "data_type", "track_meta", "device", "dtype")
 NO_MEANING_IN_READING = (*NO_MEANING, "reader", "channel_dim")
 
@@ -50,10 +64,7 @@ def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> d
     ModelError
         A transform or an argument that is not on the allow list, because leaving it out would change results.
     """
-    pipeline = config.require("preprocessing")
-    calls = pipeline.kwargs.get("transforms", []) if isinstance(pipeline, BundleCall) else []
-    if not calls or not all(isinstance(call, BundleCall) for call in calls):
-        raise ModelError("preprocessing is no Compose of transforms", hint="the layout of MONAI's Model Zoo is expected")
+    calls = read_pipeline(config, "preprocessing")
     unknown = sorted({call.name for call in calls} - {*STEPS, *READING, *(() if dims == 2 else ("Spacingd",) if modality else SPATIAL)})
     if unknown:
         raise ModelError(f"preprocessing has transforms that are not known here: {', '.join(unknown)}", hint=f"known: {', '.join(STEPS)}")
@@ -68,10 +79,13 @@ def read_preprocessing(config: BundleConfig, dims: int, modality: str = "") -> d
             exact = ()
         if call.name in STEPS:
             require_enabled(call)
+            _check_conversion(call, exact)
             given = {key: value for key, value in call.kwargs.items() if key not in NO_MEANING}
             plain = BundleCall(call.target, call.args, given)
             check_arguments(plain, STEPS[call.name])
             steps.append({"transform": call.name.removesuffix("d"), **given})
+    if dims == 2 or modality:
+        _check_eight_bits(steps)
     table: dict[str, Any] = {"steps": steps}
     return table | _read_grid(calls, modality) if dims == 3 else table
 
@@ -87,9 +101,40 @@ def _check_reading(call: BundleCall, exact: tuple[str, ...]) -> None:
     name = reader.name if isinstance(reader, BundleCall) and not reader.kwargs else reader
     if name is not None and name not in READERS:
         raise ModelError(f"{call.name} with the reader {name!r} is not supported", hint=f"known: {', '.join(READERS)}")
+    _check_conversion(call, exact)
+
+
+def _check_conversion(call: BundleCall, exact: tuple[str, ...]) -> None:
     dtype = str(call.kwargs.get("dtype") or "").rpartition(".")[2]
     if dtype.startswith((*WHOLE_NUMBERS, "bool")) and not dtype.startswith(exact):
         raise ModelError(f"{call.name} converts the image to {dtype}, which changes its values", hint="convert it to float32")
+
+
+def _check_eight_bits(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the first step on intensities is for images of 8 bits, which are what networks of single images and frames are shown."""
+    first = next((step for step in steps if "Intensity" in step["transform"]), {"transform": ""})
+    low, high = 0.0, EIGHT_BITS
+    if first["transform"] == "ScaleIntensityRange":
+        low, high = float(first.get("a_min", low)), float(first.get("a_max", high))
+    elif first["transform"] == "NormalizeIntensity":
+        try:
+            high = max(LEAST_HIGH, float(np.max(np.asarray(first.get("subtrahend", 0.0), np.float32))))
+        except (ValueError, TypeError) as error:
+            raise ModelError("NormalizeIntensityd's subtrahend is a number, or a list of numbers", hint=FIX) from error
+    if low < 0 or not LEAST_HIGH <= high <= EIGHT_BITS:
+        raise ModelError(
+            f"{first['transform']}d is for values from {low:g} to {high:g}, and the node shows the network images of 8 bits (0 to 255)",
+            hint="train it on what the window of the header shows, as images of 8 bits: docs/models/your-own.md",
+        )
+
+
+def image_channels(steps: Sequence[Mapping[str, Any]], channels: int) -> int:
+    """The number of channels of an image of which RepeatChannel makes those of the network: 1 (grey) or 3 (RGB). Raises ModelError."""
+    repeats = [whole_number(step.get("repeats"), "RepeatChanneld's repeats") for step in steps if step["transform"] == "RepeatChannel"]
+    found = next((one for one in (1, 3) if one * prod(repeats) == channels), None)
+    if found is None:
+        raise ModelError(f"RepeatChanneld makes no {channels} channels, which the network has, of 1 or 3", hint=FIX)
+    return found
 
 
 def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
@@ -109,7 +154,6 @@ def _read_grid(calls: Sequence[BundleCall], modality: str) -> dict[str, Any]:
 
 def compose(steps: Sequence[Mapping[str, Any]]) -> Any:
     """MONAI's ``Compose`` of the card's steps, for arrays of (C, X, Y) or (C, X, Y, Z)."""
-    import numpy as np
     from monai import transforms
     from monai.transforms.compose import Compose
 

@@ -75,18 +75,33 @@ def test_the_network_sees_what_monai_would_show_it(discs: BundleClassifier, tmp_
     """The whole pipeline of the bundle on a file, by MONAI's dictionary transforms and by the node: every bit is the same."""
     rng = np.random.default_rng(5)
     Image.fromarray(rng.integers(0, 255, (50, 90, 3), np.uint8)).save(tmp_path / "image.png")
-    steps = inference()["preprocessing"]["transforms"]
-    made = [
-        getattr(transforms, step["_target_"])(**{key: value for key, value in step.items() if key != "_target_"} | _dtype(step))
-        for step in steps
-    ]
-    expected = transforms.Compose(made)({"image": str(tmp_path / "image.png")})["image"]
+    expected = by_monai(inference(), tmp_path / "image.png")
     shown = discs._prepare(discs._array(read_photograph(tmp_path / "image.png")))
-    assert torch.equal(torch.as_tensor(shown), torch.as_tensor(expected))
+    assert torch.equal(torch.as_tensor(shown), expected)
 
 
-def _dtype(step: dict[str, Any]) -> dict[str, Any]:
-    return {"dtype": torch.float32} if "dtype" in step else {}
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")
+def test_a_grey_image_whose_channel_is_repeated_is_shown_as_monai_would(tmp_path: Path) -> None:
+    """Grey images and a network with three channels: every job failed, because three channels were repeated."""
+    Image.fromarray(drawing(True, 5)).save(tmp_path / "image.png")
+    config = inference()
+    config["preprocessing"]["transforms"].insert(2, {"_target_": "RepeatChanneld", "keys": "image", "repeats": 3})
+    model = load(make_classifier(tmp_path / "zoo" / "bundle", config), tmp_path / "made")
+    assert read_card(tmp_path / "made" / "card.toml").grey == "accept"
+    item = read_photograph(tmp_path / "image.png", grey=True)
+    shown = model._prepare(model._array(item))
+    assert shown.shape == (3, 64, 64)
+    assert torch.equal(torch.as_tensor(shown), by_monai(config, tmp_path / "image.png"))
+    assert model.predict([item])[0].outcome in (Outcome.FINDINGS, Outcome.NO_FINDING, Outcome.ABSTAINED)
+
+
+def by_monai(config: dict[str, Any], path: Path) -> torch.Tensor:
+    """The image of a file after the pre-processing of a bundle, by MONAI's dictionary transforms."""
+    made = []
+    for step in config["preprocessing"]["transforms"]:
+        arguments = {key: value for key, value in step.items() if key != "_target_"}
+        made.append(getattr(transforms, step["_target_"])(**arguments | ({"dtype": torch.float32} if "dtype" in step else {})))
+    return torch.as_tensor(transforms.Compose(made)({"image": str(path)})["image"])
 
 
 def test_discs_are_told_from_noise_whatever_else_is_in_the_batch(discs: BundleClassifier) -> None:
@@ -194,6 +209,10 @@ def compose(step: dict[str, Any]) -> dict[str, Any]:
         ),
         ({"preprocessing": compose({"_target_": "Resized", "spatial_size": float("inf")})}, "spatial_size is not on the allow list as inf"),
         ({"preprocessing": compose({"_target_": "SpatialPadd", "spatial_size": [9, 9], "method": "no"})}, "does not fit the code"),
+        ({"preprocessing": compose({"_target_": "RepeatChanneld", "repeats": 2})}, "RepeatChanneld makes no 3 channels"),
+        ({"preprocessing": {**compose({"_target_": "Flipd"}), "_target_": "OneOf"}}, "preprocessing is no Compose of transforms"),
+        ({"preprocessing": {**compose({"_target_": "Flipd"}), "lazy": True}}, "lazy = True is not supported"),
+        ({"preprocessing": compose({"_target_": "ScaleIntensityd", "dtype": "$np.uint8"})}, "ScaleIntensityd converts the image to uint8"),
     ],
 )
 def test_what_is_not_on_the_allow_lists_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -253,6 +272,33 @@ def test_a_voxel_size_that_the_node_would_not_keep_is_refused(change: dict[str, 
         steps_of(LOAD, axes, {**spacing, **change}, dims=3)
     with pytest.raises(ModelError, match="preprocessing has Spacingd more than once"):
         steps_of(LOAD, axes, spacing, {**spacing, "pixdim": [1.0, 1.0, 1.0]}, dims=3)
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        ({"_target_": "ScaleIntensityRanged", "a_min": 0, "a_max": 4095, "b_min": 0, "b_max": 1}, "for values from 0 to 4095"),
+        ({"_target_": "ScaleIntensityRanged", "a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1}, "for values from 0 to 1,"),
+        ({"_target_": "ScaleIntensityRanged", "a_min": -1024, "a_max": 200, "b_min": 0, "b_max": 1}, "for values from -1024 to 200"),
+        ({"_target_": "NormalizeIntensityd", "subtrahend": [2048, 2048], "divisor": [500, 500]}, "for values from 0 to 2048"),
+        ({"_target_": "NormalizeIntensityd", "subtrahend": ["a"]}, "subtrahend is a number, or a list of numbers"),
+    ],
+)
+def test_steps_for_other_values_than_those_of_eight_bits_are_refused(step: dict[str, Any], says: str) -> None:
+    """A network that was trained on the 12 bits of radiographs answered for images that were all but black."""
+    for modality in ("", "US"):
+        with pytest.raises(ModelError, match=says):
+            steps_of(LOAD, step, modality=modality)
+        assert steps_of(LOAD, SCALE, step, modality=modality)[0] == "ScaleIntensity"
+    ct = {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"}
+    assert len(steps_of(LOAD, ct, step, dims=3)) == 1
+
+
+def test_a_network_that_cannot_take_what_its_preprocessing_makes_is_refused(tmp_path: Path) -> None:
+    config = inference({"_target_": "ViT", **SMALL["ViT"], "img_size": [96, 96]})
+    bundle = make_classifier(tmp_path / "zoo" / "bundle", config)
+    with pytest.raises(ModelError, match="the network cannot be run on what preprocessing makes of an image"):
+        convert(bundle, bundle.parent / "about.toml", tmp_path / "made")
 
 
 def test_an_imported_classifier_is_installed_and_its_card_must_name_every_class(tmp_path: Path) -> None:

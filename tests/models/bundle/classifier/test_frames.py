@@ -15,7 +15,7 @@ from models.bundle.classifier.frames_model import FrameClassifier
 from models.bundle.convert import convert
 from models.protocol import Model
 from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier
-from tests.support.multi_frame import oct_volume
+from tests.support.multi_frame import ULTRASOUND_LOOP, multi_frame, oct_volume
 
 GREY = {**RESNET, "n_input_channels": 1}
 VOLUME = {**GREY, "spatial_dims": 3}
@@ -24,8 +24,11 @@ VOLUME = {**GREY, "spatial_dims": 3}
 def load(folder: Path, about: str, network: dict[str, object] = GREY, dims: int = 2, steps: int = 0) -> Model:
     config = inference(network, dims=dims)
     if dims == 3:
+        eight_bits = {"a_min": 0, "a_max": 255}
         config["preprocessing"]["transforms"] = [
-            one for one in config["preprocessing"]["transforms"] if one["_target_"] not in ("Orientationd", "Spacingd")
+            {**one, **(eight_bits if one["_target_"] == "ScaleIntensityRanged" else {})}
+            for one in config["preprocessing"]["transforms"]
+            if one["_target_"] not in ("Orientationd", "Spacingd")
         ]
     bundle = make_classifier(folder / "bundle", config, about, steps)
     convert(bundle, folder / "about.toml", folder / "made")
@@ -82,6 +85,16 @@ def test_a_network_for_volumes_takes_the_frames_as_a_block(tmp_path: Path) -> No
         heat = model.heat_map(item, answer)
         assert heat is not None
         assert heat.shape == (3, 60, 80)
+
+
+def test_a_block_of_colour_frames_is_their_luminance(tmp_path: Path) -> None:
+    frames = np.zeros((2, 60, 80, 3), np.uint8)
+    frames[..., 1] = 200  # green, which the red channel has nothing of
+    multi_frame(frames, study=8450, sop_class=ULTRASOUND_LOOP, modality="US").save_as(tmp_path / "loop.dcm", enforce_file_format=True)
+    item = read_frame_series([tmp_path / "loop.dcm"], "US")
+    model = load(tmp_path / "zoo", about_modality("US"), VOLUME, dims=3)
+    assert isinstance(model, FrameVolumeClassifier)
+    assert np.unique(model._array(item)).tolist() == [117]
 
 
 @pytest.mark.parametrize(
