@@ -15,9 +15,9 @@ MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes: list[str]) -> NDArray[np.uint8]:
     """One frame, (Y, X) stored values, to (Y, X, 3) uint8 with three equal channels.
 
-    The first window or look-up table of the header is applied. Without one the range from the lowest to the highest value of an image
-    of more than 8 bits is shown, with a note; padding, which is no part of the image, is left out of the range and black. Raises
-    `PixelError` where the tables of the header cannot be applied.
+    The first window or look-up table of the header is applied. Without one an image of 8 bits or fewer is shown as it is, and of one of
+    more bits, or with a sign, the range from the lowest to the highest value, with a note; padding, which is no part of the image, is left
+    out of the range and black. Raises `PixelError` where the tables of the header cannot be applied.
     """
     if spec.photometric not in MONOCHROME:
         raise PixelError(f"a grey or colour image is expected, {spec.photometric[:16]} came")
@@ -59,8 +59,8 @@ def _range_of_header(ds: Dataset, spec: PixelSpec) -> tuple[float, float] | None
         return 0.0, float(2 ** int(table[0].LUTDescriptor[2]) - 1)
     if "WindowWidth" in ds and "WindowCenter" in ds:
         return _window_output_range(ds, spec)
-    if spec.bits_stored <= 8 and "RescaleSlope" not in ds and not spec.signed:
-        return float(spec.stored_range[0]), float(spec.stored_range[1])
+    if spec.bits_stored <= 8 and "ModalityLUTSequence" not in ds and not spec.signed:
+        return _window_output_range(ds, spec)
     return None
 
 
@@ -84,6 +84,8 @@ def _window_output_range(ds: Dataset, spec: PixelSpec) -> tuple[float, float]:
     """The output range of pydicom's ``apply_windowing``: that of the stored values, rescaled."""
     if table := ds.get("ModalityLUTSequence"):
         return 0.0, float(2 ** int(table[0].LUTDescriptor[2]) - 1)
-    slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
+    slope, intercept = 1.0, 0.0
+    if "RescaleSlope" in ds and "RescaleIntercept" in ds:  # one alone is not applied
+        slope, intercept = float(ds.RescaleSlope or 1), float(ds.RescaleIntercept or 0)
     low, high = (value * slope + intercept for value in spec.stored_range)
     return min(low, high), max(low, high)

@@ -294,6 +294,21 @@ def test_a_grey_image_without_a_window_shows_its_whole_range(tmp_path: Path) -> 
     assert shown.notes == ("the header has no window: the range from the lowest to the highest value was used",)
 
 
+@pytest.mark.parametrize("rescale", [{}, {"RescaleSlope": "1", "RescaleIntercept": "0"}, {"RescaleSlope": "2", "RescaleIntercept": "-10"}])
+def test_an_image_of_eight_bits_is_shown_as_it_is_whatever_its_rescale(tmp_path: Path, rescale: dict[str, str]) -> None:
+    """With Rescale Slope 1, which many devices write, the grey values were stretched to the whole range."""
+    image, values = radiograph(True, 4), drawing(True, 4, (90, 120)) // 4 + 20
+    del image.WindowCenter, image.WindowWidth
+    image.PhotometricInterpretation, image.BitsAllocated, image.BitsStored, image.HighBit = "MONOCHROME2", 8, 8, 7
+    image.PixelData = values.tobytes()
+    image["PixelData"].VR = "OB"
+    for keyword, value in rescale.items():
+        setattr(image, keyword, value)
+    shown = read_photograph(saved(image, tmp_path / "dx.dcm"), grey=True)
+    assert (shown.rgb[..., 0] == values).all()
+    assert shown.notes == ()
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("value", "limit"), [(60_000, None), (61_000, 59_000)])
 def test_padding_of_a_grey_image_without_a_window_is_black_and_takes_no_part_in_the_range(
