@@ -71,6 +71,7 @@ def trial_document(about: TrialAbout, figures: TrialFigures) -> dict[str, Any]:
         "differences": [asdict(one) | {"link": f"{about.console}/studies/{one.study_id}"} for one in figures.differences],
         "reference": None if figures.reference is None else _reference(figures.reference),
         "reported_reference": None if figures.reported_reference is None else _reference(figures.reported_reference),
+        "paired": None if figures.paired is None else asdict(figures.paired),
         "groups": [_group(one) for one in figures.groups],
         "seconds": None if figures.seconds is None else asdict(figures.seconds),
         "memory_mib": None if figures.memory_mib is None else asdict(figures.memory_mib),
@@ -83,7 +84,7 @@ def _summary(about: TrialAbout, figures: TrialFigures) -> list[str]:
     without = sum(figures.outcomes.get(outcome, 0) for outcome in (Outcome.ABSTAINED, Outcome.NOT_ANALYSED))
     said = [
         f"{about.model} {about.version} was tried on {figures.units} {_units_word(about, figures.units)} of {figures.studies} studies that "
-        f"are stored here: {figures.answered} were answered, {without} were not.",
+        f"are stored here: {figures.answered} were answered, {without} have no answer.",
     ]
     for one in figures.agreement:
         if one.same_answer.n:

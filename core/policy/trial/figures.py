@@ -8,7 +8,7 @@ from statistics import median
 from core.policy.trial.agreement import TrialDifference, VersionAgreement, compare_with_reported, find_differences
 from core.policy.trial.cases import TrialCase
 from core.policy.trial.groups import GroupFigures, group_cases
-from core.policy.trial.reference import ReferenceFigures, compare_with_reference
+from core.policy.trial.reference import PairedDecisions, ReferenceFigures, compare_with_reference, pair_decisions
 from core.states import Outcome
 
 NO_RESULT = "no result yet"
@@ -39,6 +39,8 @@ class TrialFigures:
         (outcome, reason) -> units, for those that abstained or were not analysed, the most frequent first.
     reference, reported_reference
         Against the clinicians' decisions: the version on trial, and what was reported. None where there is no decision.
+    paired
+        Decisions on units that both have answered; None where there is no decision.
     seconds, memory_mib
         For one unit of the version on trial; None where nothing was measured.
     """
@@ -52,6 +54,7 @@ class TrialFigures:
     differences: tuple[TrialDifference, ...]
     reference: ReferenceFigures | None
     reported_reference: ReferenceFigures | None
+    paired: PairedDecisions | None
     groups: tuple[GroupFigures, ...]
     seconds: TrialCosts | None
     memory_mib: TrialCosts | None
@@ -76,6 +79,7 @@ def compute_figures(cases: Sequence[TrialCase], task: str) -> TrialFigures:
         differences=find_differences(tried, task),
         reference=compare_with_reference(tried, task, lambda case: case.candidate) if judged else None,
         reported_reference=compare_with_reference(tried, task, lambda case: case.reported) if judged else None,
+        paired=pair_decisions(tried, task) if judged else None,
         groups=group_cases(tried, task),
         seconds=_costs([_seconds(case) for case in tried]),
         memory_mib=_costs([case.candidate.memory_mib if case.candidate else None for case in tried]),

@@ -99,3 +99,31 @@ def _found(judged: Sequence[Judged]) -> Share:
 def _recall(classes: Sequence[tuple[str, str]], name: str) -> Share:
     of_class = [said for true, said in classes if true == name]
     return Share(of_class.count(name), len(of_class))
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDecisions:
+    """What both versions have answered: decisions (units of a classifier, findings of a detector) by which of the two agrees with them."""
+
+    both: int
+    only_candidate: int
+    only_reported: int
+    neither: int
+
+
+def pair_decisions(cases: Sequence[TrialCase], task: str) -> PairedDecisions:
+    """Count the clinicians' decisions on units that both the version on trial and the one that reported have answered."""
+    counted: Counter[tuple[bool, bool]] = Counter()
+    for case in cases:
+        first, second, reference = case.candidate, case.reported, case.reference
+        if first is not None and second is not None and reference is not None and first.answered and second.answered:
+            counted.update(zip(_agrees(first, reference, task), _agrees(second, reference, task), strict=True))
+    return PairedDecisions(counted[True, True], counted[True, False], counted[False, True], counted[False, False])
+
+
+def _agrees(answer: TrialAnswer, reference: ClinicalReference, task: str) -> list[bool]:
+    """Whether an answer agrees, for the class of a unit, or for each finding that is there."""
+    if task == "classify":
+        return [answer.label == reference.present[0].label] if reference.present else []
+    found = {index for _, index in match_marks(answer.marks, reference.present)}
+    return [index in found for index in range(len(reference.present))]

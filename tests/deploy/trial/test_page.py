@@ -116,6 +116,8 @@ def test_a_classifier_has_its_confusion() -> None:
     ]
     page = render_page(made)
     assert "Sensitivity by class" in page
+    assert "of 2 that both have answered" in page
+    assert made["paired"] == {"both": 0, "only_candidate": 1, "only_reported": 1, "neither": 0}
     assert '<th scope="col" class="n">none</th>' in page
     assert "The headers state none of them." in page
 

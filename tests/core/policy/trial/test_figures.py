@@ -6,6 +6,7 @@ from core.policy.trial.cases import ClinicalReference, TrialAnswer, TrialCase, T
 from core.policy.trial.cautions import describe_cautions
 from core.policy.trial.figures import NO_RESULT, TrialFigures, compute_figures
 from core.policy.trial.groups import UNKNOWN, describe_header
+from core.policy.trial.reference import PairedDecisions
 from core.states import JobState, Outcome
 from tests.support.records import header
 
@@ -92,6 +93,7 @@ def test_a_detector_against_the_decisions_of_clinicians() -> None:
     assert (reference.false_marks.count, reference.false_marks.units) == (2, 1)  # the second unit was not judged as a whole
     assert (reference.rejected_again.count, reference.rejected_again.n) == (1, 1)
     assert (reported.units, reported.unanswered, reported.right.count, reported.right.n) == (1, 2, 1, 2)
+    assert figures.paired == PairedDecisions(both=1, only_candidate=0, only_reported=0, neither=1)  # of the first unit
     assert reference.false_marks.low is not None
     assert reference.false_marks.high is not None
     assert reference.false_marks.low < 2.0 < reference.false_marks.high
@@ -109,6 +111,8 @@ def test_a_classifier_against_the_decisions_of_clinicians() -> None:
     ]
     reference = compute_figures(cases, "classify").reference
     assert reference is not None
+    both = [replace(one, reported=answer(90 + one.unit_id, label("mel"), version="1.0")) for one in cases]
+    assert compute_figures(both, "classify").paired == PairedDecisions(both=1, only_candidate=0, only_reported=1, neither=1)
     assert (reference.right.count, reference.right.n) == (1, 3)
     assert reference.confusion == {("mel", "mel"): 1, ("mel", "nv"): 1, ("nv", ""): 1}
     assert {name: (share.count, share.n) for name, share in reference.by_class.items()} == {"mel": (1, 2), "nv": (0, 1)}
