@@ -49,6 +49,7 @@ class DeliveryState(StrEnum):
     HELD = "held"  # a person has to release it
     FAILED = "failed"
     WITHDRAWN = "withdrawn"  # outdated before it was sent
+    GIVEN_UP = "given_up"  # a person decided that it is not sent any more
 
 
 class Tier(StrEnum):

@@ -110,7 +110,7 @@ class DeliveryResource(Resource):
     destination: str
     kind: str = Field(description="Kind of the object")
     sop_instance_uid: str
-    state: str = Field(description="pending, sending, stored, committed, held, failed or withdrawn")
+    state: str = Field(description="pending, sending, stored, committed, held, failed, withdrawn or given_up")
     attempts: int
     note: str = Field(description="Why it is in this state")
     stored_at: datetime | None

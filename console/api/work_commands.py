@@ -38,10 +38,15 @@ def build_router(accounts: Accounts) -> APIRouter:
         """Send what was stored again, or the result to another destination, in the objects that it takes."""
         return await ask(response, viewer, CommandKind.DELIVERY_RESEND, str(job_id), where.reason, wait, {"to": where.to})
 
-    @routes.post("/deliveries/{delivery_id}/retry", summary="Send a failed or waiting delivery now, release a held one", **_ANSWERS)
+    @routes.post("/deliveries/{delivery_id}/retry", summary="Send a delivery now that is not stored, release a held one", **_ANSWERS)
     async def retry_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
-        """Make a delivery due now. One that waits for a clinician's verdict is released under `/results`."""
+        """Make a delivery due now that is not stored. One that waits for a clinician's verdict is released under `/results`."""
         return await ask(response, viewer, CommandKind.DELIVERY_RETRY, str(delivery_id), why.reason, wait)
+
+    @routes.post("/deliveries/{delivery_id}/give-up", summary="Give up a failed or held delivery", **_ANSWERS)
+    async def give_up_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send a delivery no more; `retry` takes that back. What waits for its report at this destination is given up with it."""
+        return await ask(response, viewer, CommandKind.DELIVERY_GIVE_UP, str(delivery_id), why.reason, wait)
 
     @routes.post("/units/{unit_id}/requeue", summary="Route a unit again that no route took", **_ANSWERS)
     async def requeue_unit(unit_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:

@@ -46,6 +46,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/api/v1/jobs/{job_id}/resend"): OPERATORS,
     ("GET", "/api/v1/deliveries"): OPERATORS,
     ("POST", "/api/v1/deliveries/{delivery_id}/retry"): OPERATORS,
+    ("POST", "/api/v1/deliveries/{delivery_id}/give-up"): OPERATORS,
     ("GET", "/api/v1/units/unrouted"): OPERATORS,
     ("POST", "/api/v1/units/{unit_id}/requeue"): OPERATORS,
     ("GET", "/api/v1/quarantine"): OPERATORS,

@@ -63,11 +63,15 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
         arrived = [row for row in rows if row.state in ("stored", "committed")]
         at = max((row.committed_at or row.stored_at for row in arrived), default=None)
         problems = [row for row in rows if row.state in ("failed", "held") and not row.awaiting_verdict]
+        given_up = [row for row in rows if row.state == DeliveryState.GIVEN_UP]
         if not problems and any(row.awaiting_verdict for row in rows):
             yield Step(f"Delivered to {destination}", NOW, None, WAITING_NOTE)
         elif problems:
             problem = problems[0]
             yield Step(f"Delivered to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
+        elif given_up and len(arrived) + len(given_up) == len(rows):
+            name = f"Delivered to {destination}" if arrived else f"Not delivered to {destination}"
+            yield Step(name, OPEN, at or given_up[0].changed_at, f"{len(arrived)} of {len(rows)} objects stored; {given_up[0].note}")
         elif rows and len(arrived) == len(rows):
             committed = all(row.state == "committed" for row in rows)
             yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, f"{len(rows)} objects")

@@ -184,7 +184,7 @@ def hold_without_destination(database: Database, destinations: Sequence[str]) ->
 
     Nobody would ask the others. Of a superseded result nothing is held: it is not sent again.
     """
-    note, advice = "stored, but not committed, and no [[destinations]] is named '", "': configure it and retry, or leave it held"
+    note, advice = "stored, but not committed, and no [[destinations]] is named '", "': configure it and retry, or give it up"
     with database.begin() as connection:
         rows = connection.execute(_WITHOUT_DESTINATION, {"destinations": list(destinations)}).all()
         if not rows:

@@ -18,10 +18,14 @@ _JOBS_OF = text("SELECT DISTINCT job_id FROM deliveries WHERE id = ANY(:ids)")
 _RETRY = text("""
     UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0, resends = 0,
         commitment_id = NULL
-    FROM jobs j
-    WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'pending') AND NOT d.awaiting_verdict
-      AND j.id = d.job_id AND j.state <> 'superseded'
+    FROM jobs j, reports r
+    WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'given_up', 'pending') AND NOT d.awaiting_verdict
+      AND j.id = d.job_id AND j.state <> 'superseded' AND r.id = d.report_id AND r.removed_at IS NULL
     RETURNING d.id
+""")
+# Of a job that counted as delivered, because one of its deliveries was given up.
+_UNFINISHED = text("""
+    UPDATE jobs SET state = 'reported' WHERE state = 'delivered' AND id IN (SELECT d.job_id FROM deliveries d WHERE d.id = ANY(:ids))
 """)
 _FORGET_REQUESTS = text("DELETE FROM commitment_request_items WHERE delivery_id = ANY(:ids)")
 
@@ -33,7 +37,7 @@ def make_deliveries_due(database: Database, destination: str) -> int:
 
 
 def retry_deliveries(database: Database, ids: Iterable[int], actor: str) -> list[int]:
-    """Make held, failed and waiting deliveries due now; return the ids of those that were. It is audited who released them.
+    """Make held, failed, given up and waiting deliveries due now; return the ids of those that were. It is audited who released them.
 
     Deliveries that wait for a verdict are released with their result (`db.verdicts.releases`), not here.
     """
@@ -41,6 +45,7 @@ def retry_deliveries(database: Database, ids: Iterable[int], actor: str) -> list
     with database.begin() as connection:
         lock_jobs(connection, list(connection.execute(_JOBS_OF, {"ids": wanted}).scalars()))
         done = sorted(connection.execute(_RETRY, {"ids": wanted}).scalars())
+        connection.execute(_UNFINISHED, {"ids": done})
         forget_commitment_requests(connection, done)
         delivery_order.restore_replaced_reports(connection, done, actor)
         for id in done:

@@ -1,12 +1,13 @@
 """The order in which the objects of a result reach a destination: a report after what it names, a rejection after everything else.
 
 A report that arrives before its segmentation would refer to an object that does not exist. So it waits until the destination has stored
-every object that it names. If one of these fails permanently or is held, the report that names no other object (`workers.results.reports`
-makes one) is sent instead: the destination gets a report, and never a reference to an object that it has not stored. Objects that it has
-stored remain beside that report. If a person has the missing object sent again before the replacement was stored, the first report takes
-its place again.
+every object that it names. If one of these fails permanently, is held or given up, the report that names no other object
+(`workers.results.reports` makes one) is sent instead: the destination gets a report, and never a reference to an object that it has not
+stored. Objects that it has stored remain beside that report. If a person has the missing object sent again before the replacement was
+stored, the first report takes its place again.
 
-An assessment refers to the report that the destination receives and waits until it is stored.
+An assessment refers to the report that the destination receives and waits until it is stored. If that report is given up, the assessment
+and the rejection are given up with it (`db.deliveries.giving_up`).
 
 A rejection (IHE IOCM) of the objects of an older result waits for the new result; otherwise the study would be without a result meanwhile.
 """
@@ -32,7 +33,7 @@ MUST_WAIT = f"""
           AND (({_NAMED} AND c.state NOT IN ('stored', 'committed'))
                OR (r.kind = 'assessment' AND o.kind = 'sr' AND c.state NOT IN ('stored', 'committed', 'withdrawn'))
                OR (r.kind = 'rejection' AND o.kind <> 'rejection'
-                   AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND c.state IN ('held', 'failed'))))))
+                   AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND c.state IN ('held', 'failed', 'given_up'))))))
 """
 # The report is due when the object that it waits for is, so that claims do not read it before.
 _POSTPONE = text(f"""
@@ -43,7 +44,7 @@ _POSTPONE = text(f"""
 _BLOCKED_FROM = f"""
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     JOIN deliveries c ON {_SIBLING} JOIN reports o ON o.id = c.report_id
-    WHERE d.state = 'pending' AND j.state <> 'superseded' AND {_NAMED} AND c.state IN ('held', 'failed')
+    WHERE d.state = 'pending' AND j.state <> 'superseded' AND {_NAMED} AND c.state IN ('held', 'failed', 'given_up')
 """
 _BLOCKED_JOBS = text(f"SELECT DISTINCT d.job_id {_BLOCKED_FROM}")
 _BLOCKED = text(f"""
@@ -80,7 +81,7 @@ def postpone_naming_report(connection: Connection, delivery_id: int) -> None:
 
 
 def replace_blocked_reports(connection: Connection) -> int:
-    """Replace reports that wait for a failed or held object by the report that names no other object; return how many.
+    """Replace reports that wait for a failed, held or given up object by the report that names no other object; return how many.
 
     Where there is no such report they are held.
     """

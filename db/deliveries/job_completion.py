@@ -7,12 +7,14 @@ from sqlalchemy import Connection, text
 from db import audit
 
 _LOCK_JOBS = text("SELECT id FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
-# A withdrawn delivery counts as done. A held or failed one does not, nor one whose storage commitment is still awaited.
+# A withdrawn or given up delivery counts as done. A held or failed one does not, nor one whose storage commitment is still awaited. Where
+# everything was given up nothing was delivered.
 _DELIVERED = text("""
     UPDATE jobs SET state = 'delivered', delivered_at = node_now()
     WHERE id = ANY(:ids) AND state = 'reported'
       AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id
-                      AND (d.state NOT IN ('stored', 'committed', 'withdrawn') OR (d.state = 'stored' AND d.commit_wanted)))
+                      AND (d.state NOT IN ('stored', 'committed', 'withdrawn', 'given_up') OR (d.state = 'stored' AND d.commit_wanted)))
+      AND EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id AND d.state IN ('stored', 'committed'))
     RETURNING id
 """)
 

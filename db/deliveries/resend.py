@@ -16,7 +16,7 @@ from db.notify import notify
 _AGAIN = text("""
     UPDATE deliveries SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), resent_at = node_now(), attempts = 0,
         resends = 0, commitment_id = NULL, commit_wanted = false, committed_at = NULL, note = :note
-    WHERE id = ANY(:ids) AND state IN ('stored', 'committed', 'failed', 'held') AND NOT awaiting_verdict
+    WHERE id = ANY(:ids) AND state IN ('stored', 'committed', 'failed', 'held', 'given_up') AND NOT awaiting_verdict
     RETURNING id
 """)
 _ADD = text("""

@@ -16,7 +16,7 @@ from core.settings.settings import Settings
 from core.states import DONE_DELIVERY_STATES, DeliveryState, ResultKind
 from db.engine import Database
 
-# Of a study or a time range: held deliveries were stopped by a rule, and a person releases each of them.
+# Of a study or a time range: held deliveries were stopped by a rule and given up ones by a person, who releases each of them.
 _SWEPT = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.FAILED)
 _OBJECT = """
     r.id AS report_id, r.kind, r.profile, r.sop_instance_uid, r.removed_at, r.problems, j.id AS job_id, j.state AS job_state,
@@ -199,6 +199,8 @@ def _kept_back(row: Any, selection: ResendSelection) -> str:
     """Return why a delivery that exists is not made due with its whole result; "" if it is."""
     if selection.missing and row.state in DONE_DELIVERY_STATES:
         return "the destination has it"
+    if row.state == DeliveryState.GIVEN_UP:
+        return f"{row.note}; `deliveries retry {row.delivery_id}` sends it"
     held = row.state == DeliveryState.HELD and not row.awaiting_verdict
     return f"it is held ({row.note}); `deliveries retry {row.delivery_id}` releases it" if held else ""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import TextClause, text
 
+from core.states import DeliveryState
 from db.engine import Database
 
 _JOBS = text("""
@@ -12,8 +13,8 @@ _JOBS = text("""
     FROM jobs j JOIN units u ON u.id = j.unit_id WHERE j.id = ANY(:ids)
 """)
 _DELIVERIES = text("""
-    SELECT d.id, d.job_id, d.state, d.awaiting_verdict, j.state AS job_state
-    FROM deliveries d JOIN jobs j ON j.id = d.job_id WHERE d.id = ANY(:ids)
+    SELECT d.id, d.job_id, d.state, d.awaiting_verdict, j.state AS job_state, r.removed_at
+    FROM deliveries d JOIN jobs j ON j.id = d.job_id JOIN reports r ON r.id = d.report_id WHERE d.id = ANY(:ids)
 """)
 
 
@@ -53,4 +54,6 @@ def _delivery_reason(row: Any) -> str:
         return (
             f"delivery {row.id} waits for a clinician's verdict: judge the result in the console, or dicom-node jobs release {row.job_id}"
         )
+    if row.state == DeliveryState.GIVEN_UP and row.removed_at is not None:
+        return f"retention has deleted the file of delivery {row.id}; dicom-node jobs rerun {row.job_id} makes it again"
     return f"delivery {row.id} is {row.state}"

@@ -18,6 +18,7 @@ class CommandKind(StrEnum):
     DESTINATION_RESUME = "destination.resume"
     DELIVERY_RETRY = "delivery.retry"
     DELIVERY_RESEND = "delivery.resend"
+    DELIVERY_GIVE_UP = "delivery.give_up"
     NOTIFICATION_RETRY = "notification.retry"
     QUARANTINE_REQUEUE = "quarantine.requeue"
     MODEL_ACTIVATE = "model.activate"
@@ -60,6 +61,7 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.DESTINATION_RESUME: CommandRule("send", "Resume destination", "destination"),
     CommandKind.DELIVERY_RETRY: CommandRule("send", "Send delivery again", "delivery"),
     CommandKind.DELIVERY_RESEND: CommandRule("send", "Send result again", "job"),
+    CommandKind.DELIVERY_GIVE_UP: CommandRule("send", "Give up delivery", "delivery"),
     CommandKind.NOTIFICATION_RETRY: CommandRule("send", "Post notification again", "notification"),
     CommandKind.QUARANTINE_REQUEUE: CommandRule("listen", "Receive again from quarantine", "item"),
     CommandKind.MODEL_ACTIVATE: CommandRule("conduct", "Activate version", "version"),

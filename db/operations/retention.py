@@ -29,7 +29,7 @@ _DELIVERED = f"""
     AND {_NO_SHADOW_RUNS}
     AND NOT EXISTS (SELECT FROM jobs j JOIN deliveries d ON d.job_id = j.id WHERE j.unit_id = u.id
                     AND (d.state IN ('pending', 'sending') OR d.state = 'stored' AND d.commit_wanted
-                         OR j.state <> 'superseded' AND d.state NOT IN ('stored', 'committed', 'withdrawn')))
+                         OR j.state <> 'superseded' AND d.state NOT IN ('stored', 'committed', 'withdrawn', 'given_up')))
     AND NOT EXISTS (SELECT FROM instances i WHERE i.unit_id = u.id AND i.state = 'undecided')
 """
 _UNROUTED = f"""

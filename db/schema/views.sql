@@ -79,7 +79,7 @@ COMMENT ON COLUMN v_deliveries.object IS 'Kind of the object: sr, seg, heatmap, 
 COMMENT ON COLUMN v_deliveries.sop_class_uid IS 'SOP Class UID of the object';
 COMMENT ON COLUMN v_deliveries.sop_instance_uid IS 'SOP Instance UID of the object';
 COMMENT ON COLUMN v_deliveries.sha256 IS 'SHA-256 of the file';
-COMMENT ON COLUMN v_deliveries.state IS 'pending, sending, stored, committed, held, failed or withdrawn';
+COMMENT ON COLUMN v_deliveries.state IS 'pending, sending, stored, committed, held, failed, withdrawn or given_up';
 COMMENT ON COLUMN v_deliveries.priority IS 'routine or urgent';
 COMMENT ON COLUMN v_deliveries.attempts IS 'Attempts to send it so far';
 COMMENT ON COLUMN v_deliveries.next_attempt_at IS 'It is not sent before this time';

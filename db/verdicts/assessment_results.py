@@ -15,13 +15,16 @@ from db.verdicts.assessment_records import ClaimedAssessment, StoredAssessment
 
 _FENCE = text("""
     SELECT j.state, j.awaiting_verdict,
-           EXISTS (SELECT FROM assessments later WHERE later.job_id = a.job_id AND later.number > a.number AND later.state = 'done') AS late
+           EXISTS (SELECT FROM assessments later
+                   WHERE later.job_id = a.job_id AND later.number > a.number AND later.state = 'done') AS late,
+           ARRAY(SELECT d.destination FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.job_id = a.job_id AND r.kind = 'sr'
+                 GROUP BY d.destination HAVING bool_and(d.state IN ('withdrawn', 'given_up'))) AS without_report
     FROM assessments a JOIN jobs j ON j.id = a.job_id
     WHERE a.id = :id AND a.state = 'encoding' AND a.token = CAST(:token AS uuid) FOR NO KEY UPDATE OF a
 """)
 _WITHDRAW_EARLIER = text("""
     UPDATE deliveries d SET state = 'withdrawn', awaiting_verdict = false, changed_at = node_now(), note = 'a later assessment replaces it'
-    FROM reports r WHERE r.id = d.report_id AND r.job_id = :job_id AND r.kind = 'assessment' AND d.state IN ('pending', 'held')
+    FROM reports r WHERE r.id = d.report_id AND r.job_id = :job_id AND r.kind = 'assessment' AND d.state IN ('pending', 'held', 'given_up')
 """)
 _ADD = text("""
     INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes, problems)
@@ -56,7 +59,7 @@ def commit_assessment(database: Database, claimed: ClaimedAssessment, objects: t
             connection.execute(_END, {"id": claimed.id, "state": "superseded", "error": "", "in_s": 0.0})
             return
         connection.execute(_WITHDRAW_EARLIER, {"job_id": claimed.job_id})
-        deliveries = sum(_add(connection, claimed, item, job.awaiting_verdict) for item in objects)
+        deliveries = sum(_add(connection, claimed, item, job.awaiting_verdict, job.without_report) for item in objects)
         if deliveries:
             connection.execute(_REPORTED, {"id": claimed.job_id})
         connection.execute(_END, {"id": claimed.id, "state": "done", "error": "", "in_s": 0.0})
@@ -96,8 +99,11 @@ def _fence(connection: Connection, claimed: ClaimedAssessment) -> Any:
     return row
 
 
-def _add(connection: Connection, claimed: ClaimedAssessment, item: StoredAssessment, awaiting: list[str]) -> int:
-    """Add one object and its deliveries; return how many. It is held like the result where that still waits for its release."""
+def _add(connection: Connection, claimed: ClaimedAssessment, item: StoredAssessment, awaiting: list[str], without_report: list[str]) -> int:
+    """Add one object and its deliveries; return how many.
+
+    It is held like the result where that still waits for its release, and not sent where the report was given up meanwhile.
+    """
     values = {
         "job_id": claimed.job_id,
         "profile": item.made.profile,
@@ -109,7 +115,8 @@ def _add(connection: Connection, claimed: ClaimedAssessment, item: StoredAssessm
         "problems": list(item.problems),
     }
     report_id = connection.execute(_ADD, values).scalar_one()
-    for destination in item.destinations:
+    destinations = [name for name in item.destinations if name not in without_report]
+    for destination in destinations:
         waits = destination in awaiting and not item.problems
         held = waits or bool(item.problems)
         delivery = {
@@ -122,4 +129,4 @@ def _add(connection: Connection, claimed: ClaimedAssessment, item: StoredAssessm
             "awaiting": waits,
         }
         connection.execute(_DELIVER, delivery)
-    return len(item.destinations)
+    return len(destinations)

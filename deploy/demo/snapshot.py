@@ -12,7 +12,7 @@ from db.listings.jobs import list_jobs
 from db.operations import results_export
 
 STUCK_JOBS = frozenset({JobState.FAILED, JobState.QUARANTINED, JobState.CANCELLED})
-STUCK_DELIVERIES = frozenset({DeliveryState.HELD, DeliveryState.FAILED, DeliveryState.WITHDRAWN})
+STUCK_DELIVERIES = frozenset({DeliveryState.HELD, DeliveryState.FAILED, DeliveryState.WITHDRAWN, DeliveryState.GIVEN_UP})
 POLL_S = 0.2
 
 

@@ -1,4 +1,4 @@
-"""Commands of people that the sender carries out: test, pause and resume a destination; send deliveries, results, notifications again."""
+"""Commands of people that the sender carries out: on destinations, deliveries, results and notifications."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ from core.errors import NodeError
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from db.deliveries.delivery_admin import retry_deliveries
+from db.deliveries.giving_up import give_up_deliveries, plan_giving_up
 from db.deliveries.resend import resend
 from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend
 from db.engine import Database
@@ -35,6 +36,7 @@ class DestinationCommands:
             CommandKind.DESTINATION_RESUME: self._pauses.resume,
             CommandKind.DELIVERY_RETRY: self.send_again,
             CommandKind.DELIVERY_RESEND: self.resend,
+            CommandKind.DELIVERY_GIVE_UP: self.give_up,
             CommandKind.NOTIFICATION_RETRY: self.post_again,
         }
 
@@ -47,7 +49,7 @@ class DestinationCommands:
         return f"{destination.name}: {answer} in {seconds * 1000:.0f} ms"
 
     def send_again(self, command: ClaimedCommand) -> str:
-        """Make a held, failed or waiting delivery due now."""
+        """Make a held, failed, given up or waiting delivery due now."""
         id = require_number(command)
         done = retry_deliveries(self._database, [id], command.actor)
         return require_done(done, delivery_refusals(self._database, [id], done), f"delivery {id} is sent again")
@@ -65,6 +67,15 @@ class DestinationCommands:
         refused = [row.refusal for row in plan_resend(self._database, selection, targets) if row.refusal]
         done = resend(self._database, selection, targets, actor=command.actor, reason=command.args.get("reason", ""))
         return require_done(done.all, refused[:1], f"{done}{summarise(refused)}")
+
+    def give_up(self, command: ClaimedCommand) -> str:
+        """Give up failed and held deliveries: those that the command lists, else the one that is its subject."""
+        ids = numbers(command, "deliveries") or (require_number(command),)
+        refused = [row.refusal for row in plan_giving_up(self._database, ids) if row.refusal]
+        done = give_up_deliveries(self._database, ids, actor=command.actor, reason=command.args.get("reason", ""))
+        if not done.named and not refused:
+            raise NodeError(f"there is no delivery {ids[0]}")
+        return require_done(done.named, refused[:1], f"{done}{summarise(refused)}")
 
     def post_again(self, command: ClaimedCommand) -> str:
         """Post a notification now that the webhook has not accepted."""

@@ -111,7 +111,7 @@ class DeliveryUpkeep:
         for delivery in delivery_leases.claim_deliveries(
             self._database, sender=process_name(), lease_s=lease_s, limit=100, destinations=missing
         ):
-            reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or leave it held"
+            reason = f"no [[destinations]] is named '{delivery.destination}': configure it and retry, or give it up"
             hold_delivery(self._database, delivery, reason=reason)
             structlog.get_logger().warning("delivery_held", destination=delivery.destination, delivery=delivery.id, reason=reason)
 

@@ -64,8 +64,8 @@ class Plan:
     what: str
 
 
-def require_selection(empty: bool) -> None:
-    """Check that a command selects something.
+def require_selection(empty: bool, hint: str = "give ids, --study or --since") -> None:
+    """Check that a command selects something; ``hint`` says how.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def require_selection(empty: bool) -> None:
         It would select everything that the node has.
     """
     if empty:
-        raise ConfigurationError("nothing is selected", hint="give ids, --study or --since")
+        raise ConfigurationError("nothing is selected", hint=hint)
 
 
 def require_destination(settings: "Settings", name: str) -> None:

@@ -9,15 +9,17 @@ import typer
 from core.states import DeliveryState, JobState
 from deploy.cli.common import AsJson, Config, Ids, JobId, Limit, open_database, open_listing, operator_name, print_done
 from deploy.cli.jobs.export import export_results
+from deploy.cli.jobs.give_up import give_up_deliveries
 from deploy.cli.jobs.rerun import rerun_jobs
 from deploy.cli.jobs.resend import resend_deliveries
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
 
 jobs = typer.Typer(help="List, show, requeue, rerun, release and cancel jobs.")
-deliveries = typer.Typer(help="List deliveries, retry and resend them.")
+deliveries = typer.Typer(help="List deliveries, retry, resend and give them up.")
 results = typer.Typer(help="Export findings.")
 jobs.command("rerun")(rerun_jobs)
 deliveries.command("resend")(resend_deliveries)
+deliveries.command("give-up")(give_up_deliveries)
 results.command("export")(export_results)
 
 JOB_COLUMNS = ("job_id", "job_state", "outcome", "model", "priority", "attempts", "queued_at", "reported_at", "delivered_at", "reason")
@@ -125,7 +127,7 @@ def deliveries_list(
 
 @deliveries.command("retry")
 def deliveries_retry(ids: Ids, config: Config = None) -> None:
-    """Send failed or held deliveries again, immediately."""
+    """Send deliveries again that have failed, are held or were given up, immediately."""
     from db.deliveries.delivery_admin import retry_deliveries
     from db.jobs import refusal_reasons
 

@@ -113,6 +113,13 @@ def test_every_command_is_answered_within_the_wait(program: httpx.Client, databa
             assert (refused.status_code, words in refused.json()["detail"]) == (409, True), refused.text
     assert program.get("/routes").json()[0]["pause"] is None
     assert scalar(database, f"SELECT state FROM deliveries WHERE id = {delivery}") != "held"
+    run(database, f"UPDATE deliveries SET state = 'failed' WHERE id = {delivery}")
+    with command_roles(database, settings):
+        given_up = program.post(f"/deliveries/{delivery}/give-up", json=WHY, params=wait)
+    assert (given_up.status_code, given_up.json()["answer"]) == (200, "1 delivery is given up"), given_up.text
+    assert program.get("/deliveries", params={"state": "given_up"}).json()["items"][0]["delivery_id"] == delivery
+    assert program.get("/deliveries", params={"state": "failed"}).json()["items"] == []
+    assert program.post(f"/deliveries/{delivery}/give-up", json={}).status_code == 422, "a reason is needed"
     assert program.post("/routes/pause", json={"name": ROUTE["name"]}).status_code == 422, "a reason is needed"
 
 

@@ -100,7 +100,7 @@ def _id(database: Database, query: str) -> int:
 def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: Browser) -> None:
     page = browser.get("/operations").text
     for shown in (
-        *("out of memory", "another patient", "no route takes it", "Requeue", "Release", "Route again", "Cancel"),
+        *("out of memory", "another patient", "no route takes it", "Requeue", "Release", "Give up", "Route again", "Cancel"),
         *("cuda:0", "unreachable", "1 min 15 s", "STRANGER", "calling AE title is not configured"),
         *("If Modality is CT and Body Part Examined is CHEST, analyse with lung_nodule_ct and send the result to pacs.", "C-ECHO"),
     ):
@@ -118,6 +118,7 @@ def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database
     assert "a clinician judges or releases the result" in page
     assert "retention has deleted its images" in page
     assert 'value="delivery.retry"' not in page
+    assert 'value="delivery.give_up"' not in page
     assert 'value="unit.requeue"' not in page
 
 
@@ -125,6 +126,7 @@ def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database
     ("kind", "query", "state"),
     [
         ("job.requeue", "SELECT id FROM jobs WHERE reason = 'out of memory'", "SELECT state FROM jobs WHERE id = {}"),
+        ("delivery.give_up", "SELECT id FROM deliveries", "SELECT state FROM deliveries WHERE id = {}"),
         ("delivery.retry", "SELECT id FROM deliveries", "SELECT state FROM deliveries WHERE id = {}"),
         ("unit.requeue", "SELECT id FROM units WHERE reason <> ''", "SELECT state FROM units WHERE id = {}"),
         ("job.cancel", "SELECT max(id) FROM jobs WHERE state = 'queued'", "SELECT state FROM jobs WHERE id = {}"),

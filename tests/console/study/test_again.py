@@ -7,7 +7,7 @@ import pytest
 
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import report_study, rows, scalar
+from tests.support.records import report_study, rows, run, scalar
 
 
 @pytest.fixture
@@ -42,6 +42,14 @@ def test_an_operator_sends_and_runs_again_with_a_reason(console: RunningConsole,
         ("delivery.resend", "later", None, "a new archive", "user:operator"),
         ("job.rerun", None, "0.2.0", "disputed", "user:operator"),
     ]
+
+
+def test_the_study_page_says_what_was_given_up(console: RunningConsole, database: Database) -> None:
+    run(database, "UPDATE deliveries SET state = 'given_up', note = 'given up by ann: the archive is gone'")
+    with console.browser("operator") as browser:
+        page = _page(browser, database)
+    for shown in ("Not delivered to pacs", "0 of 1 objects stored; given up by ann: the archive is gone", "0 of 1 delivered", ">given up<"):
+        assert shown in page, shown
 
 
 def test_a_clinician_cannot(console: RunningConsole, database: Database) -> None:

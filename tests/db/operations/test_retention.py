@@ -17,6 +17,7 @@ from db.commitment import destination_requests, expiry, source_requests
 from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import fail_delivery, record_stored
+from db.deliveries.giving_up import give_up_deliveries
 from db.deliveries.resend import resend
 from db.deliveries.resend_plan import ResendSelection, ResendTargets
 from db.engine import Database
@@ -132,6 +133,11 @@ def _held(unit: Unit) -> None:
     unit.report(problems=("not valid",)).deliver()
 
 
+def _given_up(unit: Unit) -> None:
+    _failed(unit)
+    give_up_deliveries(unit.database, [int(str(scalar(unit.database, "SELECT id FROM deliveries")))], actor="cli:ann", reason="x")
+
+
 def _not_committed(unit: Unit) -> None:
     unit.report().deliver(commit=True)
 
@@ -158,7 +164,8 @@ def _second_content(unit: Unit) -> None:
     Sender(unit.database).send(1, series=unit.study, study=unit.study, content="another")
 
 
-OPEN = (_pending, _being_sent, _failed, _held, _not_committed, _queued, _failed_job, _no_destination, _an_image_came_in, _second_content)
+STUCK = (_pending, _being_sent, _failed, _held, _given_up, _not_committed)
+OPEN = (*STUCK, _queued, _failed_job, _no_destination, _an_image_came_in, _second_content)
 
 
 @pytest.mark.parametrize("state", OPEN, ids=lambda state: state.__name__.strip("_"))
@@ -179,6 +186,13 @@ def test_a_unit_delivered_to_one_of_two_destinations_is_kept(database: Database,
     _age(database, 5000)
     assert _apply(database, blobs, IMAGES) == [(0, 0)]
     unit.deliver()
+    _age(database, 5000)
+    assert _apply(database, blobs, IMAGES) == [(1, 1)]
+    Unit(database, blobs, 2, ("one", "two")).report()
+    one, two = delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=2)
+    record_stored(database, one, status=0)
+    fail_delivery(database, two, error="x", status=None)
+    give_up_deliveries(database, [two.id], actor="cli:ann", reason="a test")
     _age(database, 5000)
     assert _apply(database, blobs, IMAGES) == [(1, 1)]
 

@@ -93,6 +93,7 @@ def test_a_destination_is_tested_and_the_answer_is_kept(ask: Any) -> None:
 
 def test_rows_that_do_not_exist_are_answered(ask: Any) -> None:
     assert ask(CommandKind.DELIVERY_RETRY, 7) == ("failed", "there is no delivery 7")
+    assert ask(CommandKind.DELIVERY_GIVE_UP, 7) == ("failed", "there is no delivery 7")
     assert ask(CommandKind.NOTIFICATION_RETRY, 7) == ("failed", "no webhook is configured (set webhook.url)")
     assert ask(CommandKind.UNIT_REQUEUE, 7) == ("failed", "there is no unit 7")
     assert ask(CommandKind.QUARANTINE_REQUEUE, 7)[0] == "failed"
@@ -113,6 +114,18 @@ def test_results_are_sent_and_run_again(database: Database, ask: Any) -> None:
     assert ask(CommandKind.JOB_RERUN, job, to="nowhere")[0] == "failed"
     assert ask(CommandKind.JOB_RERUN, job) == ("done", f"job {job + 1} is queued")
     assert ask(CommandKind.JOB_RERUN, job) == ("failed", f"it is superseded by job {job + 1}")
+
+
+def test_a_delivery_is_given_up_unless_it_is_sent_now(database: Database, ask: Any) -> None:
+    Sender(database).send(1)
+    complete(database, plan(destinations=("share",)))
+    finish(database, claim(database))
+    id = scalar(database, "SELECT id FROM deliveries")
+    run(database, "UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), lease_until = node_now() + interval '1 h'")
+    assert ask(CommandKind.DELIVERY_GIVE_UP, id) == ("failed", "it is being sent now; wait for the end of this attempt")
+    run(database, "UPDATE deliveries SET state = 'held', token = NULL, lease_until = NULL")
+    assert ask(CommandKind.DELIVERY_GIVE_UP, "2 deliveries", deliveries=f"{id},999") == ("done", "1 delivery is given up")
+    assert scalar(database, "SELECT note FROM deliveries") == "given up by ann: a test (it was held)"
 
 
 def test_versions_of_models_are_activated_and_refused_with_the_reason(database: Database, ask: Any) -> None:

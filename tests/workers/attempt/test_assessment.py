@@ -8,11 +8,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.policy.verdicts import RejectionReason, VerdictKind
+from core.records import ResultObject
 from core.settings.settings import Settings
+from core.states import ResultKind
 from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_results import record_stored
+from db.deliveries.giving_up import give_up_deliveries
 from db.engine import Database
 from db.verdicts.assessment_claim import claim_assessment
+from db.verdicts.assessment_records import StoredAssessment
 from db.verdicts.assessment_results import commit_assessment, record_failed_assessment
 from deploy.settings_file import load_settings
 from tests.support.queued_jobs import JobFactory, configure, server_url_variables
@@ -131,3 +136,30 @@ def test_an_assessment_that_is_late_does_not_replace_a_later_one(runtime: ChildR
     record_failed_assessment(database, failing, error="the store does not answer", retry_in_s=0.0)
     assert make(runtime) == 1
     assert rows(database, "SELECT number, state FROM assessments WHERE number > 2 ORDER BY number") == [(3, "superseded"), (4, "done")]
+
+
+def test_no_assessment_goes_where_the_report_was_given_up(runtime: ChildRuntime, factory: JobFactory) -> None:
+    """Also where a person gives the report up while the assessment is made: it would wait for the report for ever."""
+    database = runtime.database
+    job_id, _ = factory.photograph(1, destinations=("pacs",))
+    wake_up.handle_wake_up(runtime)
+    report = int(str(scalar(database, "SELECT delivery_id FROM v_deliveries WHERE object = 'sr'")))
+
+    def give_up_report() -> None:
+        run(database, f"UPDATE deliveries SET state = 'failed' WHERE id = {report}")
+        assert give_up_deliveries(database, [report], actor="cli:ann", reason="a test").named == (report,)
+
+    give_up_report()
+    judge(database, job_id, VerdictKind.ACCEPTED)
+    assert make(runtime) == 1
+    assert scalar(database, "SELECT count(*) FROM reports WHERE kind = 'assessment'") == 1, "the console shows it"
+    assert deliver(database) == []
+    assert retry_deliveries(database, [report], "cli:ann") == [report]
+    judge(database, job_id, VerdictKind.REJECTED, RejectionReason.OTHER)
+    claimed = claim_assessment(database, lease_s=600)
+    assert claimed is not None
+    assert [one.destinations for one in claimed.reports] == [("pacs",)]
+    give_up_report()
+    made = ResultObject(ResultKind.ASSESSMENT, "assessment.2", claimed.reports[0].uids[0], "2.25.7", "2.25.8", b"")
+    commit_assessment(database, claimed, (StoredAssessment(made, runtime.blobs.put(b"made"), ("pacs",)),))
+    assert scalar(database, "SELECT count(*) FROM v_deliveries WHERE object = 'assessment'") == 0

@@ -1,4 +1,4 @@
-"""``deliveries resend`` and ``jobs rerun``: a table first, then the role that owns the work carries it out; reasons are required."""
+"""``deliveries resend`` and ``give-up``, ``jobs rerun``: a table first, then the role that owns the work acts; reasons are required."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from dicom_node.conduct.commands import command_handlers
 from dicom_node.deliver.commands import DestinationCommands
 from models import registry
 from tests.support.records import deliver_all, report_study, rows, scalar
+from tests.support.records import run as execute
 
 pytestmark = pytest.mark.services
 HUGE = "9" * 30  # more than a row can have
@@ -73,6 +74,9 @@ def roles(database: Database, config: Path) -> Iterator[Settings]:
         (["deliveries", "resend", "--dry-run"], "give ids, --study or --since"),
         (["deliveries", "resend", "1", "--missing", "--dry-run"], "add --to"),
         (["deliveries", "resend", "1", "--to", "nowhere", "--dry-run"], "there are: pacs, later"),
+        (["deliveries", "give-up", "1"], "a reason is missing"),
+        (["deliveries", "give-up", "--dry-run"], "give ids or --study"),
+        (["deliveries", "give-up", HUGE, "--dry-run"], "less than or equal to 9223372036854775807"),
         (["jobs", "rerun", "1", "--yes"], "a reason is missing"),
         (["jobs", "rerun", "--until", "2026-01-01", "--dry-run"], "give ids, --study or --since"),
         (["jobs", "rerun", "1", "--since", "yesterday", "--dry-run"], "--since"),
@@ -116,6 +120,28 @@ def test_resend(database: Database, config: Path, delivered: int, roles: Setting
     assert asked == [(True, "the archive lost it"), (True, "added")]
 
 
+def test_give_up(database: Database, config: Path, delivered: int, roles: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--config", str(config)]
+    execute(database, "UPDATE deliveries SET state = 'failed', note = 'not supported'")
+    assert run(["deliveries", "give-up", "--study", "1.2.3", "--dry-run", *where]) == 0
+    assert "would be given up: 1 of 1 deliveries" in capsys.readouterr().err
+    assert scalar(database, "SELECT count(*) FROM commands") == 0
+    assert run(["deliveries", "give-up", "--study", "1.2.3", "--reason", "the archive is gone", "--yes", "--json", *where]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["answer"] == "1 delivery is given up"
+    assert [row["action"] for row in answer["planned"]] == ["give up"]
+    assert scalar(database, "SELECT state FROM deliveries") == "given_up"
+    asked = rows(database, "SELECT actor LIKE 'cli:%', details ->> 'reason' FROM audit_events WHERE action = 'delivery.given_up'")
+    assert asked == [(True, "the archive is gone")]
+    delivery = str(scalar(database, "SELECT id FROM deliveries"))
+    assert run(["deliveries", "give-up", delivery, "--reason", "once more", "--yes", *where]) == 1
+    said = capsys.readouterr().err
+    assert "not given up: it is given up already" in said
+    assert said.endswith("dicom-node: nothing was changed (the column 'action' says why)\n")
+    assert run(["deliveries", "retry", delivery, *where]) == 0
+    assert scalar(database, "SELECT state FROM deliveries") == "pending"
+
+
 def test_rerun(database: Database, config: Path, delivered: int, roles: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--config", str(config)]
     version = registry.card("lung_nodule_ct").version
@@ -147,6 +173,8 @@ def test_rerun(database: Database, config: Path, delivered: int, roles: Settings
         (["deliveries", "resend", "--study", "1.2.9"], ["there is no study 1.2.9"]),
         (["deliveries", "resend", "1", "--since", "2100-01-01"], ["delivery 1 is not in the selection", "not in this study and time"]),
         (["deliveries", "resend", "1", "--since", "2100-01-01", "--to", "later"], ["has nothing for later, or not in this study and time"]),
+        (["deliveries", "give-up", "1", "998", "999"], ["there is no delivery 998", "there is no delivery 999"]),
+        (["deliveries", "give-up", "--study", "1.2.9"], ["there is no study 1.2.9"]),
         (["jobs", "rerun", "1", "999"], ["there is no job 999"]),
         (["jobs", "rerun", "--study", "1.2.9"], ["there is no study 1.2.9"]),
         (["jobs", "rerun", "1", "--model", "chest_of_drawers@1.0"], ["no job is of a model 'chest_of_drawers'", "job 1 does not fit"]),
@@ -164,7 +192,7 @@ def test_what_a_command_names_and_does_not_exist_is_an_error(
     database: Database, config: Path, delivered: int, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: list[str]
 ) -> None:
     """Also beside what exists, and in a dry run; nothing is changed."""
-    asked = ["--dry-run"] if arguments[1] in ("resend", "rerun") else []
+    asked = ["--dry-run"] if arguments[1] in ("resend", "give-up", "rerun") else []
     before = rows(database, "SELECT state, (SELECT count(*) FROM commands) FROM deliveries")
     assert run([*arguments, *asked, "--config", str(config)]) == 1
     said = capsys.readouterr().err

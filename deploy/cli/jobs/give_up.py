@@ -1,0 +1,41 @@
+"""``deliveries give-up``: ends deliveries for good that have failed or are held."""
+
+from dataclasses import asdict
+
+from core.errors import NodeError
+from deploy.cli.common import AsJson, Config, open_database
+from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, Plan, ReasonOption, Study, Yes, carry_out, require_selection
+from deploy.cli.jobs.resend import COLUMNS, DeliveryIds
+
+
+def give_up_deliveries(
+    ids: DeliveryIds = None, study: Study = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Give up failed and held deliveries for good: they are not sent any more.
+
+    With --study and no ids: all that have failed or are held of this study. What waits for a report that is given up (an assessment, a
+    rejection) is given up with it. `deliveries retry` sends a delivery that was given up after all. The role send carries it out.
+    """
+    from db.deliveries.giving_up import plan_giving_up, unknown
+    from db.operations.command_kinds import CommandKind
+
+    manner = Manner(reason, dry_run, yes, as_json)
+    manner.check()
+    require_selection(not ids and not study, "give ids or --study")
+    wanted = tuple(ids or ())
+    with open_database(config) as (_, database):
+        planned = plan_giving_up(database, wanted, study)
+        if absent := unknown(database, wanted, study, planned):
+            raise NodeError("; ".join(absent), hint="see `deliveries list`")
+        ended = [row for row in planned if not row.refusal]
+        named = [row for row in ended if not row.waits]
+        plan = Plan(
+            title=f"{'would be given up' if dry_run else 'to be given up'}: {len(ended)} of {len(planned)} deliveries",
+            columns=COLUMNS,
+            rows=[asdict(row) | {"action": row.action} for row in planned],
+            count=len(named),
+            what=f"{len(ended)} {'delivery' if len(ended) == 1 else 'deliveries'} will not be sent any more",
+        )
+        args = {"subject": f"{len(named)} deliveries", "deliveries": ",".join(str(row.delivery_id) for row in named)}
+        carry_out(database, CommandKind.DELIVERY_GIVE_UP, args, plan, manner)

@@ -1,0 +1,235 @@
+"""Deliveries that a person gives up: final for the node, refused while they are sent, and sent again where the person erred."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.states import JobState, ResultKind
+from db.commitment import destination_requests
+from db.commitment.destination_reports import ResendPolicy, record_report
+from db.deliveries import delivery_leases
+from db.deliveries.delivery_admin import retry_deliveries
+from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored
+from db.deliveries.giving_up import GivenUp, PlannedGivingUp, give_up_deliveries, plan_giving_up, unknown
+from db.deliveries.resend import resend
+from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend
+from db.engine import Database
+from db.jobs.finish import commit_result
+from db.jobs.refusal_reasons import delivery_refusals
+from db.listings.deliveries import list_deliveries
+from db.operations.status import node_status
+from tests.db.jobs.test_added_destinations import result_objects
+from tests.support.records import Sender, claim, complete, deliver_all, identity, plan, prediction, report_study, rows, run, scalar, timings
+
+REASON = "the archive is gone"
+TARGETS = ResendTargets({name: frozenset({ResultKind.SR}) for name in ("pacs", "archive")}, frozenset({"pacs", "archive"}))
+
+
+@pytest.fixture
+def reported(database: Database) -> dict[str, int]:
+    """A reported job with deliveries to ``pacs`` (failed), ``clinic`` (held) and ``archive`` (sending); their ids."""
+    report_study(database, plan(destinations=("pacs", "clinic", "archive")))
+    claimed = {one.destination: one for one in delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10)}
+    fail_delivery(database, claimed["pacs"], error="SOP class not supported", status=0x0122)
+    hold_delivery(database, claimed["clinic"], reason="another patient")
+    return {name: one.id for name, one in claimed.items()}
+
+
+def give_up(database: Database, *ids: int) -> GivenUp:
+    return give_up_deliveries(database, ids, actor="cli:ann", reason=REASON)
+
+
+def states(database: Database) -> dict[str, str]:
+    return {row["destination"]: row["state"] for row in list_deliveries(database)}
+
+
+def job_state(database: Database) -> str:
+    return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
+
+
+def refusals(plan: list[PlannedGivingUp]) -> list[str]:
+    return [row.refusal for row in plan]
+
+
+def store_what_is_sending(database: Database) -> None:
+    """The sender that was lost comes back: everything is stored."""
+    run(database, "UPDATE deliveries SET lease_until = node_now() - interval '1 s' WHERE state = 'sending'")
+    delivery_leases.reap_deliveries(database)
+    deliver_all(database)
+
+
+def test_what_failed_or_is_held_is_given_up_and_the_rest_decides_on_the_job(database: Database, reported: dict[str, int]) -> None:
+    assert give_up(database, reported["pacs"], reported["clinic"]) == GivenUp((reported["pacs"], reported["clinic"]))
+    assert states(database) == {"pacs": "given_up", "clinic": "given_up", "archive": "sending"}
+    assert job_state(database) == JobState.REPORTED
+    store_what_is_sending(database)
+    assert job_state(database) == JobState.DELIVERED
+    assert delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10) == []
+    notes = [note for (note,) in rows(database, "SELECT note FROM deliveries WHERE state = 'given_up' ORDER BY destination")]
+    assert notes == [f"given up by ann: {REASON} (it was {was})" for was in ("held: another patient", "failed: SOP class not supported")]
+    counted = node_status(database).deliveries
+    assert (counted["pacs"], counted["clinic"]) == ({"given_up": 1}, {"given_up": 1}), "no failed or held delivery is counted any more"
+    audited = rows(database, "SELECT actor, subject, details ->> 'reason' FROM audit_events WHERE action = 'delivery.given_up' ORDER BY id")
+    assert audited == [("cli:ann", f"delivery:{reported[name]}", REASON) for name in ("pacs", "clinic")]
+
+
+def test_a_job_is_delivered_when_its_last_failed_delivery_is_given_up(database: Database, reported: dict[str, int]) -> None:
+    store_what_is_sending(database)
+    assert job_state(database) == JobState.REPORTED
+    give_up(database, reported["pacs"], reported["clinic"])
+    assert job_state(database) == JobState.DELIVERED
+
+
+def test_a_job_of_which_nothing_was_stored_is_not_delivered(database: Database) -> None:
+    report_study(database)
+    (one,) = delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10)
+    fail_delivery(database, one, error="x", status=None)
+    give_up(database, one.id)
+    assert (states(database), job_state(database)) == ({"pacs": "given_up"}, JobState.REPORTED)
+
+
+def test_what_is_sent_waits_or_is_stored_is_not_given_up_and_the_plan_says_why(database: Database, reported: dict[str, int]) -> None:
+    sending = reported["archive"]
+    assert refusals(plan_giving_up(database, [sending])) == ["it is being sent now; wait for the end of this attempt"]
+    assert give_up(database, sending) == GivenUp()
+    assert states(database)["archive"] == "sending"
+    for state, columns, words in (
+        ("pending", "", "it waits to be sent"),
+        ("stored", "", "the destination has it"),
+        ("stored", ", commit_wanted = true", "it waits for storage commitment"),
+        ("committed", "", "the destination has it"),
+        ("withdrawn", ", note = 'superseded'", "it was withdrawn: superseded"),
+        ("given_up", "", "it is given up already"),
+        ("held", ", awaiting_verdict = true", "it waits for a clinician's verdict"),
+    ):
+        run(database, f"UPDATE deliveries SET state = '{state}', token = NULL, lease_until = NULL{columns} WHERE id = {sending}")
+        (refusal,) = refusals(plan_giving_up(database, [sending]))
+        assert refusal.startswith(words), (state, refusal)
+        assert give_up(database, sending) == GivenUp()
+        assert states(database)["archive"] == state
+    run(database, "UPDATE jobs SET state = 'superseded'")
+    assert refusals(plan_giving_up(database, [reported["pacs"]])) == ["its result is superseded: the node withdraws it"]
+    assert give_up(database, reported["pacs"]) == GivenUp()
+
+
+def test_a_study_is_what_has_failed_or_is_held_of_it(database: Database, reported: dict[str, int]) -> None:
+    ids = [reported["pacs"], reported["clinic"]]
+    assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.3")] == ids
+    assert plan_giving_up(database, [], "1.2.9") == []
+    assert [row.delivery_id for row in plan_giving_up(database, [ids[0], 999], "1.2.3")] == [ids[0]]
+    assert unknown(database, [ids[0], 999], "1.2.3", plan_giving_up(database, [ids[0]], "1.2.3")) == ["there is no delivery 999"]
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1")
+    assert unknown(database, [ids[0]], "1.2.9", []) == [f"delivery {ids[0]} is of another study"]
+    assert unknown(database, [ids[0]], "1.2.8", []) == ["there is no study 1.2.8"]
+    assert set(states(database).values()) == {"failed", "held", "sending"}, "a plan changes nothing"
+
+
+def test_a_person_who_erred_has_it_sent_again(database: Database, reported: dict[str, int]) -> None:
+    store_what_is_sending(database)
+    give_up(database, reported["pacs"], reported["clinic"])
+    assert retry_deliveries(database, [reported["pacs"]], "admin") == [reported["pacs"]]
+    assert job_state(database) == JobState.REPORTED
+    deliver_all(database)
+    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+
+
+def test_a_resend_takes_it_by_its_number_only(database: Database, reported: dict[str, int]) -> None:
+    store_what_is_sending(database)
+    give_up(database, reported["pacs"], reported["clinic"])
+    for whole in (ResendSelection(study="1.2.3"), ResendSelection(jobs=(int(str(scalar(database, "SELECT id FROM jobs"))),))):
+        assert [row.destination for row in plan_resend(database, whole, TARGETS)] == ["archive"]
+    (kept_back,) = plan_resend(database, ResendSelection(study="1.2.3", to="pacs"), TARGETS)
+    assert kept_back.refusal.endswith(f"`deliveries retry {reported['pacs']}` sends it")
+    one = ResendSelection(deliveries=(reported["pacs"],))
+    assert resend(database, one, TARGETS, actor="cli:ann", reason="it is back").all == [reported["pacs"]]
+    assert job_state(database) == JobState.REPORTED
+    deliver_all(database)
+    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+
+
+def test_a_file_that_retention_has_deleted_is_not_sent_again(database: Database, reported: dict[str, int]) -> None:
+    give_up(database, reported["pacs"])
+    run(database, "UPDATE reports SET removed_at = node_now()")
+    assert retry_deliveries(database, [reported["pacs"]], "admin") == []
+    (reason,) = delivery_refusals(database, [reported["pacs"]], [])
+    assert reason.startswith("retention has deleted the file of delivery")
+
+
+def test_a_late_commitment_report_does_not_count(database: Database) -> None:
+    report_study(database)
+    deliver_all(database, commit=True)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1)
+    assert request is not None
+    run(database, "UPDATE commitment_requests SET next_attempt_at = node_now() - interval '1 s'")
+    assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1) is None
+    (failed,) = list_deliveries(database, state="failed")
+    give_up(database, failed["delivery_id"])
+    assert rows(database, "SELECT state, commit_wanted, commitment_id FROM deliveries") == [("given_up", False, None)]
+    uids = [uid for _, uid in request.instances]
+    policy = ResendPolicy(3, 1.0, 900.0)
+    record_report(database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=uids, failed={}, policy=policy)
+    record_report(
+        database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=[], failed={uids[0]: "x"}, policy=policy
+    )
+    assert states(database) == {"pacs": "given_up"}
+
+
+def waiting_objects(database: Database) -> None:
+    """Add an assessment and a rejection of the older result, both for ``pacs``; they wait for the report."""
+    for kind in ("assessment", "rejection"):
+        run(
+            database,
+            f"""INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes)
+                SELECT job_id, '{kind}', '{kind}', sop_class_uid, sop_instance_uid || '.{len(kind)}', series_instance_uid,
+                       sha256, size_bytes
+                FROM reports WHERE kind = 'sr'""",
+        )
+    run(
+        database,
+        """INSERT INTO deliveries (job_id, report_id, destination, priority, state)
+           SELECT job_id, id, 'pacs', 'routine', 'pending' FROM reports WHERE kind IN ('assessment', 'rejection')""",
+    )
+
+
+def test_what_waits_for_a_report_is_given_up_with_it(database: Database, reported: dict[str, int]) -> None:
+    """Without the report nobody could read an assessment, and a rejection would leave the study without a result."""
+    store_what_is_sending(database)
+    give_up(database, reported["clinic"])
+    waiting_objects(database)
+    assert delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10) == []
+    actions = [(row.object, row.action) for row in plan_giving_up(database, [reported["pacs"]])]
+    waits = "give up: it waits for the report"
+    assert actions == [("sr", "give up"), ("assessment", waits), ("rejection", waits)]
+    done = give_up(database, reported["pacs"])
+    assert (done.named, len(done.waiting)) == ((reported["pacs"],), 2)
+    assert str(done) == "1 delivery is given up, and 2 that waited for the report"
+    of_pacs = rows(database, "SELECT r.kind, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE destination = 'pacs'")
+    assert sorted(of_pacs) == [("assessment", "given_up"), ("rejection", "given_up"), ("sr", "given_up")]
+    assert job_state(database) == JobState.DELIVERED
+    every = [row["delivery_id"] for row in list_deliveries(database, destination="pacs")]
+    assert len(retry_deliveries(database, every, "admin")) == 3
+    order = []
+    while claimed := delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=1):
+        order.append(claimed[0].kind)
+        record_stored(database, claimed[0], status=0)
+    assert order == ["sr", "assessment", "rejection"]
+
+
+def test_a_report_does_not_wait_for_an_object_that_is_given_up(database: Database) -> None:
+    """The report without other objects is sent, as where the destination has refused the object."""
+    Sender(database).send(1)
+    complete(database, plan())
+    job = claim(database)
+    made = result_objects(job, [(ResultKind.SEG, "seg"), (ResultKind.SR, "sr+seg"), (ResultKind.SR, "sr")])
+    kept = (*made[:2], replace(made[2], destinations=()))
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=kept, timings=timings())
+    (seg,) = delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10)
+    fail_delivery(database, seg, error="not supported", status=0x0122)
+    give_up(database, seg.id)
+    assert job_state(database) == JobState.REPORTED
+    delivery_leases.reap_deliveries(database)
+    deliver_all(database)
+    profiles = "SELECT r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id ORDER BY d.id"
+    assert rows(database, profiles) == [("seg", "given_up"), ("sr+seg", "withdrawn"), ("sr", "stored")]
+    assert job_state(database) == JobState.DELIVERED
