@@ -34,7 +34,7 @@ _COMMITTED = text("""
     UPDATE deliveries SET state = 'committed', committed_at = node_now(), changed_at = node_now(), note = '' WHERE id = :id
 """)
 _RESEND = text("""
-    UPDATE deliveries SET state = :state, note = :note, resends = resends + 1, attempts = 0, commitment_id = NULL,
+    UPDATE deliveries SET state = :state, note = :note, resends = resends + 1, attempts = 0, commitment_id = NULL, stored_at = NULL,
         changed_at = node_now(), next_attempt_at = node_now() + make_interval(secs => :in_s)
     WHERE id = :id
 """)

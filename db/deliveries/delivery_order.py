@@ -6,8 +6,11 @@ every object that it names. If one of these fails permanently, is held or given 
 stored. Objects that it has stored remain beside that report. If a person has the missing object sent again before the replacement was
 stored, the first report takes its place again.
 
-An assessment refers to the report that the destination receives and waits until it is stored. If that report is given up, the assessment
-and the rejection are given up with it (`db.deliveries.giving_up`).
+A destination gets one report of a result. What it has stored before is sent again as it was: a report does not wait for an object that is
+refused now, and its replacement stays where the object is taken now.
+
+An assessment refers to the report that the destination receives and waits until it is stored. If that report is given up before, the
+assessment and the rejection are given up with it (`db.deliveries.giving_up`).
 
 A rejection (IHE IOCM) of the objects of an older result waits for the new result; otherwise the study would be without a result meanwhile.
 """
@@ -24,16 +27,22 @@ from db.deliveries.job_completion import lock_jobs
 # Whether the report ``r`` names the object ``o``. Objects that failed validation are named by no report.
 _NAMED = "r.kind = 'sr' AND o.kind <> 'sr' AND o.problems = '{}' AND o.kind = ANY(string_to_array(split_part(r.profile, '@', 1), '+'))"
 _SIBLING = "c.job_id = d.job_id AND c.destination = d.destination AND c.id <> d.id"
+# Whether the destination has the object of ``c``, and whether it will not get it unless a person acts. What was given up after the
+# destination had stored it (it did not commit to it, or refused it when it was sent again) is there.
+_THERE = "(c.state IN ('stored', 'committed') OR c.state = 'given_up' AND c.stored_at IS NOT NULL)"
+_MISSING = "(c.state IN ('held', 'failed') OR c.state = 'given_up' AND c.stored_at IS NULL)"
+# The destination has stored the report ``d`` before, so it gets no other one; the object ``c`` was stored with it, and is refused now.
+_KEPT = f"d.stored_at IS NOT NULL AND {_MISSING}"
 
 # Whether the delivery ``d`` has to wait for another delivery ``c`` of the same job to the same destination.
 MUST_WAIT = f"""
     EXISTS (
         SELECT FROM reports r, deliveries c JOIN reports o ON o.id = c.report_id
         WHERE r.id = d.report_id AND {_SIBLING}
-          AND (({_NAMED} AND c.state NOT IN ('stored', 'committed'))
-               OR (r.kind = 'assessment' AND o.kind = 'sr' AND c.state NOT IN ('stored', 'committed', 'withdrawn'))
+          AND (({_NAMED} AND NOT {_THERE} AND NOT ({_KEPT}))
+               OR (r.kind = 'assessment' AND o.kind = 'sr' AND NOT {_THERE} AND c.state <> 'withdrawn')
                OR (r.kind = 'rejection' AND o.kind <> 'rejection'
-                   AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND c.state IN ('held', 'failed', 'given_up'))))))
+                   AND (c.state IN ('pending', 'sending') OR (o.kind = 'sr' AND {_MISSING})))))
 """
 # The report is due when the object that it waits for is, so that claims do not read it before.
 _POSTPONE = text(f"""
@@ -44,7 +53,7 @@ _POSTPONE = text(f"""
 _BLOCKED_FROM = f"""
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     JOIN deliveries c ON {_SIBLING} JOIN reports o ON o.id = c.report_id
-    WHERE d.state = 'pending' AND j.state <> 'superseded' AND {_NAMED} AND c.state IN ('held', 'failed', 'given_up')
+    WHERE d.state = 'pending' AND d.stored_at IS NULL AND j.state <> 'superseded' AND {_NAMED} AND {_MISSING}
 """
 _BLOCKED_JOBS = text(f"SELECT DISTINCT d.job_id {_BLOCKED_FROM}")
 _BLOCKED = text(f"""
@@ -61,12 +70,13 @@ _SEND_PLAIN = text("""
         SET state = 'pending', note = '', attempts = 0, next_attempt_at = node_now(), changed_at = node_now()
         WHERE deliveries.state = 'withdrawn'
 """)
-# For objects that are sent again: the report that names one of them and was withdrawn, and its replacement if it is not stored yet.
+# For objects that are sent again: the report that names one of them and was withdrawn, and its replacement if it was never stored.
 _REPLACED = text(f"""
     SELECT DISTINCT d.id, p.id AS plain
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id
     JOIN deliveries c ON {_SIBLING} JOIN reports o ON o.id = c.report_id
     JOIN deliveries p ON p.job_id = d.job_id AND p.destination = d.destination AND p.state IN ('pending', 'held', 'failed')
+        AND p.stored_at IS NULL
     JOIN reports q ON q.id = p.report_id AND q.profile IN ('sr', 'sr@' || d.destination)
     WHERE c.id = ANY(:ids) AND d.state = 'withdrawn' AND j.state <> 'superseded' AND {_NAMED} ORDER BY d.id
 """)

@@ -1,7 +1,8 @@
 """Gives up deliveries for good: what has failed or is held is not sent any more, and does not need a person; audited with the reason.
 
-A destination whose report is given up does not get what refers to that report: assessments, and the rejection of the older result, which
-would leave the study without a result. They are given up with it. A person who erred has each of them sent again by its number.
+Where a report is given up that the destination has never stored, what refers to it is not sent either: assessments, and the rejection of
+the older result, which would leave the study without a result. They are given up with it. A person who erred has each of them sent again
+by its number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,15 +27,15 @@ _SELECTED = text(f"""
       AND CASE WHEN CAST(:ids AS bigint[]) IS NULL THEN d.state IN ('failed', 'held') ELSE d.id = ANY(:ids) END
     ORDER BY d.job_id, d.id
 """)
-_REPORT_THERE = """
+_REPORT = """
     SELECT FROM deliveries c JOIN reports o ON o.id = c.report_id
     WHERE c.job_id = d.job_id AND c.destination = d.destination AND o.kind = 'sr'
 """
 # What would wait for ever for the reports among :chosen, because the destination is sent no other report of this result.
 _WAITING = text(f"""
     {_COLUMNS} WHERE r.kind IN ('assessment', 'rejection') AND d.state IN ('pending', 'held') AND NOT d.awaiting_verdict
-      AND NOT d.id = ANY(:chosen) AND EXISTS ({_REPORT_THERE} AND c.id = ANY(:chosen))
-      AND NOT EXISTS ({_REPORT_THERE} AND c.state NOT IN ('withdrawn', 'given_up') AND NOT c.id = ANY(:chosen))
+      AND NOT d.id = ANY(:chosen) AND EXISTS ({_REPORT} AND c.id = ANY(:chosen) AND c.stored_at IS NULL)
+      AND NOT EXISTS ({_REPORT} AND c.state NOT IN ('withdrawn', 'given_up') AND NOT c.id = ANY(:chosen))
     ORDER BY d.job_id, d.id
 """)
 _GIVE_UP = text("""

@@ -14,7 +14,7 @@ _DELIVERED = text("""
     WHERE id = ANY(:ids) AND state = 'reported'
       AND NOT EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id
                       AND (d.state NOT IN ('stored', 'committed', 'withdrawn', 'given_up') OR (d.state = 'stored' AND d.commit_wanted)))
-      AND EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id AND d.state IN ('stored', 'committed'))
+      AND EXISTS (SELECT FROM deliveries d WHERE d.job_id = jobs.id AND (d.state IN ('stored', 'committed') OR d.stored_at IS NOT NULL))
     RETURNING id
 """)
 

@@ -69,7 +69,8 @@ _EARLIER = text("""
     FROM jobs me JOIN jobs j ON j.unit_id = me.unit_id AND j.model = me.model AND j.id <> me.id AND j.revision <= me.revision
     JOIN reports r ON r.job_id = j.id AND r.kind <> 'assessment'
     JOIN deliveries d ON d.report_id = r.id
-        AND (d.state IN ('stored', 'committed') OR d.resent_at > d.stored_at)  -- stored before it was sent again
+        -- Stored before it was sent again, or given up.
+        AND (d.state IN ('stored', 'committed') OR d.resent_at > d.stored_at OR d.state = 'given_up' AND d.stored_at IS NOT NULL)
     WHERE me.id = ANY(:ids) AND NOT (r.kind <> 'sr' AND EXISTS (
         SELECT FROM jobs k JOIN reports n ON n.job_id = k.id AND n.kind = 'rejection'
         JOIN deliveries e ON e.report_id = n.id AND e.destination = d.destination AND e.state IN ('stored', 'committed')

@@ -48,7 +48,7 @@ _VERDICTS = text("""
 _REPORTS = text("""
     SELECT r.profile, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid, r.sha256,
            (SELECT coalesce(array_agg(d.destination ORDER BY d.id), '{}') FROM deliveries d
-            WHERE d.report_id = r.id AND d.state NOT IN ('withdrawn', 'given_up')) AS destinations
+            WHERE d.report_id = r.id AND d.state <> 'withdrawn' AND NOT (d.state = 'given_up' AND d.stored_at IS NULL)) AS destinations
     FROM reports r WHERE r.job_id = :id AND r.kind = 'sr' AND r.problems = '{}' ORDER BY r.id
 """)
 _EARLIER = text("""

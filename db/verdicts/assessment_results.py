@@ -18,7 +18,8 @@ _FENCE = text("""
            EXISTS (SELECT FROM assessments later
                    WHERE later.job_id = a.job_id AND later.number > a.number AND later.state = 'done') AS late,
            ARRAY(SELECT d.destination FROM deliveries d JOIN reports r ON r.id = d.report_id WHERE d.job_id = a.job_id AND r.kind = 'sr'
-                 GROUP BY d.destination HAVING bool_and(d.state IN ('withdrawn', 'given_up'))) AS without_report
+                 GROUP BY d.destination
+                 HAVING bool_and(d.state = 'withdrawn' OR d.state = 'given_up' AND d.stored_at IS NULL)) AS without_report
     FROM assessments a JOIN jobs j ON j.id = a.job_id
     WHERE a.id = :id AND a.state = 'encoding' AND a.token = CAST(:token AS uuid) FOR NO KEY UPDATE OF a
 """)

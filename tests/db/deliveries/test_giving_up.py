@@ -173,6 +173,7 @@ def test_a_late_commitment_report_does_not_count(database: Database) -> None:
         database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=[], failed={uids[0]: "x"}, policy=policy
     )
     assert states(database) == {"pacs": "given_up"}
+    assert job_state(database) == JobState.DELIVERED, "the destination has stored it"
 
 
 def waiting_objects(database: Database) -> None:
@@ -214,6 +215,20 @@ def test_what_waits_for_a_report_is_given_up_with_it(database: Database, reporte
         order.append(claimed[0].kind)
         record_stored(database, claimed[0], status=0)
     assert order == ["sr", "assessment", "rejection"]
+
+
+def test_what_refers_to_a_report_that_the_destination_had_stored_is_sent(database: Database) -> None:
+    """It refused the report when it was sent again, or did not commit to it: it has it all the same."""
+    report_study(database)
+    deliver_all(database)
+    waiting_objects(database)
+    report = int(str(scalar(database, "SELECT min(id) FROM deliveries")))
+    run(database, f"UPDATE deliveries SET state = 'held' WHERE id = {report}; UPDATE jobs SET state = 'reported'")
+    assert delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10) == []
+    assert give_up(database, report) == GivenUp((report,))
+    deliver_all(database)
+    assert rows(database, "SELECT state FROM deliveries ORDER BY id") == [("given_up",), ("stored",), ("stored",)]
+    assert job_state(database) == JobState.DELIVERED
 
 
 def test_a_report_does_not_wait_for_an_object_that_is_given_up(database: Database) -> None:

@@ -14,6 +14,8 @@ from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases, delivery_order
 from db.deliveries.delivery_admin import make_deliveries_due, retry_deliveries
 from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later
+from db.deliveries.resend import resend
+from db.deliveries.resend_plan import ResendSelection, ResendTargets
 from db.engine import Database
 from db.jobs.finish import commit_result
 from db.listings.deliveries import list_deliveries
@@ -183,3 +185,59 @@ def test_the_report_waits_again_for_an_object_that_is_not_committed(database: Da
     assert report.kind == "sr"
     with database.begin() as connection:
         assert delivery_order.replace_blocked_reports(connection) == 0
+
+
+def end_due(database: Database, *, refused: str = "") -> list[str]:
+    """Store everything that is due, except objects of the kind ``refused``; the profiles of the reports that were stored, in order."""
+    while claimed := delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
+        for one in claimed:
+            if one.kind == refused:
+                fail_delivery(database, one, error="not supported", status=NOT_SUPPORTED)
+            else:
+                record_stored(database, one, status=0)
+        delivery_leases.reap_deliveries(database)
+    query = "SELECT r.profile FROM deliveries d JOIN reports r ON r.id = d.report_id"
+    stored = rows(database, f"{query} WHERE r.kind = 'sr' AND d.state = 'stored' ORDER BY d.stored_at")
+    return [str(profile) for (profile,) in stored]
+
+
+def send_result_again(database: Database) -> list[int]:
+    kinds = frozenset({ResultKind.SR, ResultKind.SEG, ResultKind.PDF})
+    selection = ResendSelection(jobs=(int(str(scalar(database, "SELECT id FROM jobs"))),))
+    return resend(database, selection, ResendTargets({"pacs": kinds}, frozenset({"pacs"})), actor="cli:ann", reason="a test").all
+
+
+def test_a_result_that_is_sent_again_keeps_its_report_where_an_object_is_refused_now(database: Database, result: list[str]) -> None:
+    """A second report, without references, was sent beside the first."""
+    assert end_due(database) == ["sr+pdf+seg"]
+    assert len(send_result_again(database)) == 3
+    assert end_due(database, refused="seg") == ["sr+pdf+seg"]
+    assert delivery_states(database) == {"seg": "failed", "pdf": "stored", "sr+pdf+seg": "stored"}
+    assert scalar(database, "SELECT count(*) FROM delivery_attempts a JOIN v_deliveries USING (delivery_id) WHERE object = 'sr'") == 2
+    assert len(send_result_again(database)) == 3, "also what was refused"
+    assert end_due(database) == ["sr+pdf+seg"]
+    assert scalar(database, "SELECT state FROM jobs") == "delivered"
+
+
+def test_a_report_that_was_sent_instead_is_kept_where_the_object_is_taken_later(database: Database, result: list[str]) -> None:
+    """The report that names the object was sent beside it."""
+    assert end_due(database, refused="seg") == ["sr"]
+    assert len(send_result_again(database)) == 3
+    assert end_due(database) == ["sr"]
+    assert delivery_states(database) == {"seg": "stored", "pdf": "stored", "sr+pdf+seg": "withdrawn", "sr": "stored"}
+    assert scalar(database, "SELECT state FROM jobs") == "delivered"
+
+
+def test_a_report_that_the_destination_says_it_lacks_is_replaced(database: Database, result: list[str]) -> None:
+    """Neither the report nor the segmentation was committed, and the segmentation is refused now: a reference to it would lead nowhere."""
+    while claimed := delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=10):
+        for one in claimed:
+            record_stored(database, one, status=0, commit=True)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3)
+    assert request is not None
+    lost = {uid: "0112" for sop_class, uid in request.instances if sop_class != PDF}
+    kept = [uid for _, uid in request.instances if uid not in lost]
+    values = {"destinations": ["pacs"], "transaction_uid": request.transaction_uid}
+    record_report(database, committed=kept, failed=lost, policy=ResendPolicy(1, 0.0, 900.0), **values)  # type: ignore[arg-type]
+    assert end_due(database, refused="seg") == ["sr"]
