@@ -72,7 +72,7 @@ _HOLD = text("""
         commit_wanted = false, commitment_id = NULL, changed_at = node_now()
     FROM jobs j WHERE j.id = d.job_id AND d.id = ANY(:ids) AND d.state = 'stored' AND d.commit_wanted RETURNING d.id, d.state
 """)
-_SET_NOT_WANTED = text("UPDATE deliveries SET commit_wanted = false WHERE id = ANY(:ids)")
+_SET_NOT_WANTED = text("UPDATE deliveries SET commit_wanted = false, changed_at = node_now() WHERE id = ANY(:ids)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ _VERDICT = """
         'position_mm', v.position_mm, 'diameter_mm', v.diameter_mm, 'image_sop_instance_uid', v.image_sop_instance_uid, 'frame', v.frame,
         'image_point', v.image_point, 'user', v.user_name, 'at', v.at, 'seen_revision', v.seen_revision, 'seen_at', v.seen_at)
 """
+# Without a change of the job itself: its deliveries or verdicts have changed. IS NOT NULL lets the units without a job be found by index.
+_CHANGED_BESIDE = """
+    f.job_id IS NOT NULL AND f.job_id = ANY(ARRAY(SELECT d.job_id FROM deliveries d WHERE d.changed_at >= :since
+                                                  UNION SELECT v.job_id FROM verdicts v WHERE v.at >= :since))
+"""
 _ROWS = text(f"""
     SELECT f.*, given.verdict, missed.verdicts AS missed,
         (SELECT coalesce(jsonb_agg(jsonb_build_object('sop_instance_uid', i.sop_instance_uid, 'sha256', i.sha256) ORDER BY i.id), '[]')
@@ -36,7 +41,7 @@ _ROWS = text(f"""
         ORDER BY v.verdict_id DESC LIMIT 1) given ON true
     LEFT JOIN LATERAL (SELECT jsonb_agg({_VERDICT} ORDER BY v.verdict_id) AS verdicts FROM v_verdicts v
         WHERE v.job_id = f.job_id AND v.current AND v.verdict = 'missed' AND coalesce(f.ordinal, 1) = 1) missed ON true
-    WHERE CAST(:since AS timestamptz) IS NULL OR f.changed_at >= :since
+    WHERE CAST(:since AS timestamptz) IS NULL OR f.changed_at >= :since OR ({_CHANGED_BESIDE})
     ORDER BY f.changed_at, f.job_id, f.ordinal
 """)
 _INPUTS = text("""
@@ -59,9 +64,9 @@ _NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_
 def export_findings(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield one dict of JSON types per finding, with the keys ``FIELDS``; one with an empty finding for a unit without findings.
 
-    With ``since``, jobs are listed that got their result, or failed, were cancelled or were superseded since then: a job that was exported
-    with a result is listed again when it is superseded. ``outcome`` is None where a job failed (``reason`` says why); ``job_id`` is None
-    where no route took the unit.
+    With ``since``, jobs are listed that got their result, or failed, were cancelled or were superseded since then, and those of which a
+    delivery has changed its state or a verdict was given: what was exported before is listed again as it is now. ``outcome`` is None where
+    a job failed (``reason`` says why); ``job_id`` is None where no route took the unit.
     ``measurements`` is an object: score, position_mm (LPS), diameter_mm, image, frame, image_point where known, and ``items``.
     ``verdict`` is None, or an object with the clinician's current verdict: verdict, reason, label, code, position_mm, diameter_mm,
     image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own

@@ -189,7 +189,7 @@ COMMENT ON COLUMN v_findings.lung_rads_size IS 'Lung-RADS 2022 category by size 
 COMMENT ON COLUMN v_findings.margin IS 'Margin of a nodule as readers rated such nodules: circumscribed or indistinct';
 COMMENT ON COLUMN v_findings.suspicion IS 'Suspicion as readers rated such nodules on the image, in bands of 1 to 5; not pathology';
 COMMENT ON COLUMN v_findings.evaluations IS 'All coded qualitative evaluations, each with name and value';
-COMMENT ON COLUMN v_findings.changed_at IS 'When the job failed, was cancelled or was superseded, else the same as ended_at: an export of what has changed since then has the row';
+COMMENT ON COLUMN v_findings.changed_at IS 'When the job failed, was cancelled or was superseded, else the same as ended_at; an export of what has changed since then has the row, and rows whose deliveries or verdicts have changed';
 
 CREATE VIEW v_audit AS
 SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_hash FROM audit_events;

@@ -57,8 +57,9 @@ FILL = (
        SELECT id, 1, 'nodule', '27925004', 'SCT', 'Nodule', 'review' FROM jobs""",
     """INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes)
        SELECT id, 'sr', 'sr', '1.2.840.10008.5.1.4.1.1.88.34', '2.25.' || id, '2.25', md5('r' || id), 1 FROM jobs""",
-    """INSERT INTO deliveries (job_id, report_id, destination, priority, state, stored_at)
-       SELECT job_id, id, destination, 'routine', 'stored', now() FROM reports, (VALUES ('pacs'), ('clinic')) of_two (destination)""",
+    """INSERT INTO deliveries (job_id, report_id, destination, priority, state, changed_at, stored_at)
+       SELECT r.job_id, r.id, destination, 'routine', 'stored', j.reported_at, now()
+       FROM reports r JOIN jobs j ON j.id = r.job_id, (VALUES ('pacs'), ('clinic')) of_two (destination)""",
     "SELECT audit_add_month(month) FROM generate_series(now() - {studies} * interval '1 minute', now(), '1 day') AS month",
     """INSERT INTO audit_events (at, actor, action, subject, details, chain_seq, chain_hash)
        SELECT u.last_received_at, 'ae:PACS', 'instance.received', 'instance:' || i.id, '{{}}', i.id, md5(CAST(i.id AS text))

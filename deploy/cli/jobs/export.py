@@ -36,7 +36,7 @@ def export_results(
         typer.Option(
             "--since",
             metavar="T",
-            help="only results reported, failed, cancelled or superseded since this time (ISO 8601)",
+            help="only what was reported, failed, was cancelled, superseded, delivered or judged since this time (ISO 8601)",
             show_default=False,
         ),
     ] = None,

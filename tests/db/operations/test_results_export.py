@@ -6,13 +6,16 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from core.policy.verdicts import VerdictKind
+from db.commitment import destination_requests
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.jobs import job_leases
+from db.jobs.added_destinations import add_destinations
 from db.jobs.job_admin import cancel_job, requeue_jobs
 from db.operations.results_export import FIELDS, INPUT_FIELDS, export_findings, export_inputs, next_since
-from tests.support.records import Sender, claim, complete, finish, plan, report_study, scalar
+from tests.support.records import Sender, claim, complete, deliver_all, finish, judge_finding, plan, report_study, scalar
 
 # The fields that the public interface lists.
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
@@ -122,6 +125,34 @@ def test_a_result_that_is_superseded_after_an_export_is_corrected_in_the_next_on
     assert [row["job_id"] for row in export_findings(database, since=since)] == [second]
 
 
+def test_what_is_delivered_or_judged_after_an_export_is_in_the_next_one(database: Database) -> None:
+    """With all of its rows: a nightly export said for ever that a report was on its way."""
+    job_id = report_study(database, findings=1)
+    since = next_since(database)
+    assert list(export_findings(database, since=since)) == []
+    deliver_all(database)
+    (row,) = export_findings(database, since=since)
+    assert (row["job_id"], row["job_state"], [one["state"] for one in row["deliveries"]]) == (job_id, "delivered", ["stored"])
+    since = next_since(database)
+    assert list(export_findings(database, since=since)) == []
+    judge_finding(database, job_id, VerdictKind.ACCEPTED)
+    assert [row["verdict"]["verdict"] for row in export_findings(database, since=since)] == ["accepted"]
+    assert list(export_findings(database, since=next_since(database))) == []
+    with database.begin() as connection:
+        assert add_destinations(connection, job_id, ["archive"], {}, "routine") == 1
+    (row,) = export_findings(database, since=since)
+    assert [(one["destination"], one["state"]) for one in row["deliveries"]] == [("pacs", "stored"), ("archive", "pending")]
+
+
+def test_a_job_that_is_delivered_because_commitment_is_switched_off_is_in_the_next_export(database: Database) -> None:
+    report_study(database)
+    deliver_all(database, commit=True)
+    since = next_since(database)
+    assert list(export_findings(database, since=since)) == []
+    assert destination_requests.stop_requesting(database, ["pacs"]) == 1
+    assert [row["job_state"] for row in export_findings(database, since=since)] == ["delivered"]
+
+
 def test_what_is_committed_while_an_export_runs_is_in_the_next_one(database: Database) -> None:
     """A result is dated before it is committed: the export in between does not have it, and is followed from before it."""
     Sender(database).send(1)
@@ -132,6 +163,16 @@ def test_what_is_committed_while_an_export_runs_is_in_the_next_one(database: Dat
         since = next_since(database)
         assert list(export_findings(database)) == []
     assert [row["job_id"] for row in export_findings(database, since=since)] == [job.id]
+
+
+def test_a_delivery_that_is_committed_while_an_export_runs_is_in_the_next_one(database: Database) -> None:
+    job_id = report_study(database)
+    later = database.now()
+    with database.begin() as connection:
+        connection.execute(text("UPDATE deliveries SET state = 'held', changed_at = node_now()"))
+        since = next_since(database)
+        assert list(export_findings(database, since=later)) == []
+    assert [row["job_id"] for row in export_findings(database, since=since)] == [job_id]
 
 
 def test_the_views_for_auditors_exist(database: Database) -> None:
