@@ -1,4 +1,4 @@
-"""Lists of jobs, deliveries, units without a route, quarantine, alerts and notifications under /api/v1."""
+"""Lists of jobs, deliveries, commitment reports, units without a route, quarantine, alerts and notifications under /api/v1."""
 
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from console.auth.guard import Accounts, AsViewer, Viewer
 from console.parameters import Before, BeforePlace, SearchText
 from core.states import DeliveryState, JobState
 from db import audit
+from db.commitment.failed_reports import list_failed_reports
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs
 from db.listings.place import ListPlace
@@ -111,6 +112,18 @@ class AlertEntry(Resource):
     age_s: float
 
 
+class ReportEntry(Resource):
+    """A storage commitment report that a source did not accept."""
+
+    id: int
+    source: str = Field(description="AE title")
+    instances: int = Field(description="Number of instances that the source has listed")
+    attempts: int
+    received_at: datetime
+    failed_at: datetime
+    note: str = Field(description="Why it could not be sent")
+
+
 class NotificationEntry(Resource):
     """A message that the webhook has not accepted; no patient data."""
 
@@ -172,6 +185,12 @@ def build_router(accounts: Accounts) -> APIRouter:
     def alerts() -> list[AlertEntry]:
         """Return the conditions that need a person."""
         return [AlertEntry.model_validate(alert) for alert in current_alerts(database)]
+
+    @routes.get("/commitments", summary="Storage commitment reports that a source did not accept")
+    def commitments(before: Before = None, limit: Limit = 50) -> ListPage[ReportEntry]:
+        """Return the reports that could not be sent, the newest first."""
+        found = list_failed_reports(database, limit=limit, before=before)
+        return list_page([ReportEntry.model_validate(one) for one in found], [one.id for one in found], limit)
 
     @routes.get("/notifications", summary="Notifications that the webhook has not accepted")
     def notifications(before: Before = None, limit: Limit = 50) -> ListPage[NotificationEntry]:

@@ -1,4 +1,4 @@
-"""Commands on jobs, deliveries, units, quarantine, notifications, routes and destinations under /api/v1."""
+"""Commands on jobs, deliveries, commitment reports, units, quarantine, notifications, routes and destinations under /api/v1."""
 
 from typing import Any
 
@@ -57,6 +57,16 @@ def build_router(accounts: Accounts) -> APIRouter:
     async def receive_again(item_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
         """Have the listener receive a data set again from the quarantine."""
         return await ask(response, viewer, CommandKind.QUARANTINE_REQUEUE, str(item_id), why.reason, wait)
+
+    @routes.post("/commitments/{report_id}/retry", summary="Send a storage commitment report again", **_ANSWERS)
+    async def retry_report(report_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send a report now that a source did not accept."""
+        return await ask(response, viewer, CommandKind.COMMITMENT_RETRY, str(report_id), why.reason, wait)
+
+    @routes.post("/commitments/{report_id}/give-up", summary="Give up a storage commitment report", **_ANSWERS)
+    async def give_up_report(report_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Send a report no more that a source did not accept; `retry` takes that back."""
+        return await ask(response, viewer, CommandKind.COMMITMENT_GIVE_UP, str(report_id), why.reason, wait)
 
     @routes.post("/notifications/{notification_id}/retry", summary="Post a notification again", **_ANSWERS)
     async def post_again(notification_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:

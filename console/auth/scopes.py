@@ -36,6 +36,7 @@ SECTIONS = {
     "units": Scope.OPERATIONS,
     "quarantine": Scope.OPERATIONS,
     "alerts": Scope.OPERATIONS,
+    "commitments": Scope.OPERATIONS,
     "notifications": Scope.OPERATIONS,
     "audit": Scope.AUDIT,
     "users": Scope.USERS,

@@ -27,6 +27,7 @@ from core.settings.settings import Settings
 from core.states import JobState
 from db import audit
 from db.accounts.sessions import Session
+from db.commitment.failed_reports import list_failed_reports
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
@@ -41,7 +42,7 @@ MOST = 50
 MOST_FILES = 8
 KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
 UNDER_WAY = (JobState.QUARANTINED, JobState.FAILED, JobState.RUNNING, JobState.QUEUED)
-PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "notification.", "quarantine.")
+PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "commitment.", "notification.", "quarantine.")
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
@@ -79,6 +80,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "deliveries": deliveries,
             "quarantine": quarantined,
             "unrouted": unrouted,
+            "reports": list_failed_reports(database, limit=MOST),
             "notifications": list_unaccepted(database, limit=MOST),
             "has_webhook": bool(settings.webhook.url),
             "most": MOST,

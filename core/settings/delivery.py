@@ -16,8 +16,8 @@ class DeliverySection(Section):
     max_attempts: int = Field(
         default=200,
         ge=1,
-        description="Attempts before a delivery fails permanently: two days at the longest wait between attempts. "
-        "`dicom-node deliveries retry` starts it again.",
+        description="Attempts before a delivery, or a storage commitment report to a source, fails permanently: two days at the longest "
+        "wait between attempts. `dicom-node deliveries retry` and `commitments retry` start it again.",
     )
     retry_base_s: Seconds = Field(
         default=5.0, description="Seconds before the second attempt; each further wait is twice as long, with jitter."

@@ -57,7 +57,8 @@ _END = text("""
     WHERE id = :id AND state = 'pending'
 """)
 _LATER = text("""
-    UPDATE source_commitment_requests SET note = :note, next_attempt_at = node_now() + make_interval(secs => :in_s)
+    UPDATE source_commitment_requests SET note = :note, attempts = attempts - CASE WHEN :counts THEN 0 ELSE 1 END,
+        next_attempt_at = node_now() + make_interval(secs => :in_s)
     WHERE id = :id AND state = 'pending'
 """)
 
@@ -165,7 +166,7 @@ def _end(database: Database, request: SourceRequest, state: str, note: str, held
         audit.record(connection, actor="sender", action=f"commitment.{state}_source", subject=f"answer:{request.id}", details=details)
 
 
-def retry_answer_later(database: Database, request: SourceRequest, *, why: str, in_s: float) -> None:
-    """Send the report again in ``in_s``."""
+def retry_answer_later(database: Database, request: SourceRequest, *, why: str, in_s: float, counts: bool = True) -> None:
+    """Send the report again in ``in_s``. ``counts``: this was an attempt; not where the blobs could not be reached."""
     with database.begin() as connection:
-        connection.execute(_LATER, {"id": request.id, "note": why, "in_s": in_s})
+        connection.execute(_LATER, {"id": request.id, "note": why, "in_s": in_s, "counts": counts})

@@ -19,6 +19,8 @@ class CommandKind(StrEnum):
     DELIVERY_RETRY = "delivery.retry"
     DELIVERY_RESEND = "delivery.resend"
     DELIVERY_GIVE_UP = "delivery.give_up"
+    COMMITMENT_RETRY = "commitment.retry"
+    COMMITMENT_GIVE_UP = "commitment.give_up"
     NOTIFICATION_RETRY = "notification.retry"
     QUARANTINE_REQUEUE = "quarantine.requeue"
     MODEL_ACTIVATE = "model.activate"
@@ -62,6 +64,8 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.DELIVERY_RETRY: CommandRule("send", "Send delivery again", "delivery"),
     CommandKind.DELIVERY_RESEND: CommandRule("send", "Send result again", "job"),
     CommandKind.DELIVERY_GIVE_UP: CommandRule("send", "Give up delivery", "delivery"),
+    CommandKind.COMMITMENT_RETRY: CommandRule("send", "Send commitment report again", "report"),
+    CommandKind.COMMITMENT_GIVE_UP: CommandRule("send", "Give up commitment report", "report"),
     CommandKind.NOTIFICATION_RETRY: CommandRule("send", "Post notification again", "notification"),
     CommandKind.QUARANTINE_REQUEUE: CommandRule("listen", "Receive again from quarantine", "item"),
     CommandKind.MODEL_ACTIVATE: CommandRule("conduct", "Activate version", "version"),

@@ -20,6 +20,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "rules": ("rules", "app"),
     "jobs": ("jobs.commands", "jobs"),
     "deliveries": ("jobs.commands", "deliveries"),
+    "commitments": ("commitments", "app"),
     "quarantine": ("quarantine", "app"),
     "retention": ("retention", "app"),
     "results": ("jobs.commands", "results"),

@@ -28,6 +28,7 @@ MOST_ID = (1 << 63) - 1  # of a row: a larger number is wrong usage, and no erro
 Ids = Annotated[list[int], typer.Argument(metavar="ID", max=MOST_ID, help="one or more ids")]
 JobId = Annotated[int, typer.Argument(metavar="ID", max=MOST_ID, help="job, see `jobs list`")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="maximum number of rows, the newest first")]
+HINT = "see `jobs show ID`, `jobs list`, `deliveries list` or `rules unrouted`"
 
 
 def operator_name() -> str:
@@ -137,7 +138,7 @@ def parse_time(text: str | None, option: str = "--since") -> datetime | None:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def print_done(ids: list[int], done: list[int], verb: str, reasons: list[str]) -> None:
+def print_done(ids: list[int], done: list[int], verb: str, reasons: list[str], hint: str = HINT) -> None:
     """Print how many of ``ids`` were done.
 
     Raises
@@ -147,4 +148,4 @@ def print_done(ids: list[int], done: list[int], verb: str, reasons: list[str]) -
     """
     print_message(f"{len(done)} of {len(set(ids))} {verb}")
     if reasons:
-        raise NodeError("; ".join(reasons), hint="see `jobs show ID`, `jobs list`, `deliveries list` or `rules unrouted`")
+        raise NodeError("; ".join(reasons), hint=hint)

@@ -7,6 +7,7 @@ import structlog
 from pynetdicom import build_role
 from pynetdicom.association import Association
 
+from core.errors import NodeError, StoreUnavailable, raised_at
 from core.settings.settings import Settings
 from core.settings.sources import PeerAddress, Source
 from db.blobs.store import Blobs
@@ -43,7 +44,10 @@ def send_report(association: Association, request: SourceRequest, checked: Insta
 
 
 class CommitmentReporter:
-    """Sends each report on an association of its own, until the source accepts it or the attempts are used up."""
+    """Sends each report on an association of its own, until the source accepts it or the attempts are used up.
+
+    An error that nobody foresaw counts as an attempt: the report would else be sent again without end.
+    """
 
     def __init__(self, settings: Settings, database: Database, blobs: Blobs, stop: threading.Event, wake_up: WakeUp) -> None:
         self._settings = settings
@@ -62,22 +66,44 @@ class CommitmentReporter:
         log = structlog.get_logger().bind(source=request.source, attempt=request.attempts)
         address = report_address(self._settings.sources, request.source)
         if address is None:
-            problem = "the association ended before the answer, and the source has neither a `commitment` nor a `query` address"
-            source_requests.record_unanswered(self._database, request, why=problem)
-            log.error("commitment_report_failed", reason=problem)
+            self._fail(request, "the association ended before the answer, and the source has neither a `commitment` nor a `query` address")
             return
-        checked = check_instances(self._database, self._blobs, request)
-        problem = self._send(address, request, checked)
-        if not problem:
+        if request.attempts > self._settings.delivery.max_attempts:
+            self._fail(request, f"{request.attempts - 1} attempts were begun, and the last did not end: see the log of the role send")
+            return
+        try:
+            checked = check_instances(self._database, self._blobs, request)
+            problem = self._send(address, request, checked)
+        except StoreUnavailable as error:  # says nothing about the request: no attempt is counted, and the loop waits longer each time
+            source_requests.retry_answer_later(self._database, request, why=str(error), in_s=0.0, counts=False)
+            raise
+        except NodeError as error:
+            self._retry(request, str(error))
+        except Exception as error:  # its text may hold patient data
+            log.error("commitment_report_failed_unexpectedly", exception=type(error).__name__, at=raised_at(error))
+            self._retry(request, f"failed unexpectedly ({type(error).__name__}); the log of the role send says where")
+        else:
+            if problem:
+                self._retry(request, problem)
+                return
             source_requests.record_answered(self._database, request, held=len(checked.held))
             log.info("commitment_report_sent", held=len(checked.held), count=len(request.instances))
-        elif request.attempts >= self._settings.delivery.max_attempts:
-            source_requests.record_unanswered(self._database, request, why=f"failed after {request.attempts} attempts: {problem}")
-            log.error("commitment_report_failed", reason=problem)
-        else:
-            delay_s = retry_delay_s(request.attempts, self._settings.delivery)
-            source_requests.retry_answer_later(self._database, request, why=problem, in_s=delay_s)
-            log.warning("commitment_report_postponed", reason=problem, seconds=round(delay_s, 1))
+
+    def _retry(self, request: SourceRequest, problem: str) -> None:
+        """Send the report again later, or end it where the attempts are used up."""
+        rules = self._settings.delivery
+        if request.attempts >= rules.max_attempts:
+            self._fail(request, f"failed after {request.attempts} attempts: {problem}")
+            return
+        delay_s = retry_delay_s(request.attempts, rules)
+        source_requests.retry_answer_later(self._database, request, why=problem, in_s=delay_s)
+        log = structlog.get_logger().bind(source=request.source, attempt=request.attempts)
+        log.warning("commitment_report_postponed", reason=problem, seconds=round(delay_s, 1))
+
+    def _fail(self, request: SourceRequest, problem: str) -> None:
+        """End a report; a person sees it, and has it sent again or gives it up (`db.commitment.failed_reports`)."""
+        source_requests.record_unanswered(self._database, request, why=problem)
+        structlog.get_logger().error("commitment_report_failed", source=request.source, attempt=request.attempts, reason=problem)
 
     def _send(self, address: PeerAddress, request: SourceRequest, checked: InstanceCheck) -> str:
         entity = requestor(self._settings, self._settings.delivery.timeout_s)

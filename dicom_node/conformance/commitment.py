@@ -25,7 +25,8 @@ peer that was not asked.
 **As SCP**: an N-ACTION of a source is answered with 0x0000 once it is committed in the database, 0x0112 for another SOP instance,
 0x0123 for another action, 0x0120 without Transaction UID, 0x0115 without instances, 0x0213 while the database is unavailable, and 0x0124
 to a peer that is no source. The N-EVENT-REPORT (event type 1 or 2) is sent on an association to the source's `commitment` or `query`
-address, proposed with the SCP role, and repeated until it is answered with 0x0000; without such an address it is sent on the association
-of the request. An instance is committed if its row is in the index and its bytes are on disk. Failure Reasons (0008,1197):
+address, proposed with the SCP role, and repeated until it is answered with 0x0000, at most `delivery.max_attempts` times; then a person
+has it sent again or gives it up. Without such an address it is sent on the association of the request. An instance is committed if its
+row is in the index and its bytes are on disk. Failure Reasons (0008,1197):
 
 {table(("reason", "when"), reasons)}"""

@@ -1,10 +1,11 @@
-"""Commands of people that the sender carries out: on destinations, deliveries, results and notifications."""
+"""Commands of people that the sender carries out: on destinations, deliveries, results, commitment reports and notifications."""
 
 from collections.abc import Mapping
 
 from core.errors import NodeError
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
+from db.commitment.failed_reports import give_up_reports, report_refusals, retry_reports
 from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.giving_up import give_up_deliveries, plan_giving_up
 from db.deliveries.resend import resend
@@ -37,6 +38,8 @@ class DestinationCommands:
             CommandKind.DELIVERY_RETRY: self.send_again,
             CommandKind.DELIVERY_RESEND: self.resend,
             CommandKind.DELIVERY_GIVE_UP: self.give_up,
+            CommandKind.COMMITMENT_RETRY: self.report_again,
+            CommandKind.COMMITMENT_GIVE_UP: self.give_up_report,
             CommandKind.NOTIFICATION_RETRY: self.post_again,
         }
 
@@ -76,6 +79,18 @@ class DestinationCommands:
         if not done.named and not refused:
             raise NodeError(f"there is no delivery {ids[0]}")
         return require_done(done.named, refused[:1], f"{done}{summarise(refused)}")
+
+    def report_again(self, command: ClaimedCommand) -> str:
+        """Send a storage commitment report again that a source did not accept."""
+        id = require_number(command)
+        done = retry_reports(self._database, [id], command.actor)
+        return require_done(done, report_refusals(self._database, [id], done), f"report {id} is sent again")
+
+    def give_up_report(self, command: ClaimedCommand) -> str:
+        """Give up a storage commitment report that a source did not accept."""
+        id = require_number(command)
+        done = give_up_reports(self._database, [id], actor=command.actor, reason=command.args.get("reason", ""))
+        return require_done(done, report_refusals(self._database, [id], done), f"report {id} is given up")
 
     def post_again(self, command: ClaimedCommand) -> str:
         """Post a notification now that the webhook has not accepted."""

@@ -106,6 +106,8 @@ def test_every_command_is_answered_within_the_wait(program: httpx.Client, databa
             ("/jobs/999999/requeue", WHY, "there is no job 999999"),
             (f"/jobs/{job}/cancel", WHY, "is cancelled"),
             ("/quarantine/999999/requeue", WHY, "999999"),
+            ("/commitments/999999/retry", WHY, "there is no report 999999"),
+            ("/commitments/999999/give-up", WHY, "there is no report 999999"),
             ("/routes/pause", {"name": "no such", **WHY}, "no route is named"),
             ("/destinations/echo", {"name": "no such"}, "no destination is named"),
         ):

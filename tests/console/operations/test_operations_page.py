@@ -12,6 +12,7 @@ from core.policy.verdicts import WAITING_NOTE
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
+from db.commitment import source_requests
 from db.engine import Database
 from db.operations.alerts import begin_alert
 from db.operations.command_kinds import COMMANDS, CommandKind
@@ -234,3 +235,21 @@ def test_a_notification_that_the_webhook_refused_is_shown_and_posted_again(brows
     CommandRunner("send", database, DestinationCommands(settings, database).handlers(), threading.Event()).run_next()
     assert "that the webhook has not accepted" in browser.get("/operations/commands").text
     assert rows(database, "SELECT actor FROM audit_events WHERE action = 'notification.retried'") == [("user:operator",)] * 2
+
+
+def test_a_commitment_report_that_could_not_be_sent_is_shown_and_given_up(browser: Browser, carry_out: Any, database: Database) -> None:
+    pair = [("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
+    id = source_requests.record_source_request(database, source="MODALITY", transaction_uid="2.25.7", instances=pair, reserve_s=0)
+    assert "MODALITY" not in browser.open("/operations").text, "it is still to be sent"
+    run(database, "UPDATE source_commitment_requests SET state = 'failed', note = 'refused by the peer', answered_at = node_now()")
+    assert [one["note"] for one in browser.get("/api/v1/commitments").json()["items"]] == ["refused by the peer"]
+    for kind, state in (("commitment.give_up", "given_up"), ("commitment.retry", "pending")):
+        run(database, "UPDATE source_commitment_requests SET state = 'failed'")
+        page = browser.open("/operations").text
+        for shown in ("MODALITY", "refused by the peer", f'value="{kind}"'):
+            assert shown in page, shown
+        assert browser.send_form("/operations/commands", kind=kind, subject=str(id), reason="").status_code == 422
+        assert browser.send_form("/operations/commands", kind=kind, subject=str(id), reason="it is gone").status_code == 303
+        carry_out(kind)
+        assert scalar(database, "SELECT state FROM source_commitment_requests") == state
+    assert "MODALITY" not in browser.open("/operations").text

@@ -20,7 +20,8 @@ MISSING = "799999"
 WRONG = ("0", "9223372036854775808", "1e3", "..%2f1", "%00")
 OWNED = {"upload_id", "file_id", "view_id", "session_id", "token_id"}
 """Numbers of things that belong to one user. Everything else is open to every user whose role may open the page."""
-NUMBERS = OWNED | {"study_id", "object_id", "job_id", "unit_id", "user_id", "delivery_id", "command_id", "item_id", "notification_id"}
+NUMBERS = OWNED | {"study_id", "object_id", "job_id", "unit_id", "user_id", "delivery_id", "report_id"}
+NUMBERS |= {"command_id", "item_id", "notification_id"}
 OTHERS = {"ticket": "0" * 32 + ".0." + "0" * 32, "token": "unknown", "name": "lung_nodule_ct", "first": "0", "count": "1"}
 DECODED = re.compile(r"^/(viewer|objects)/")  # pages that start a render process have tests of their own
 SEQUENCES = ("studies", "units", "jobs", "reports", "deliveries", "uploads", "upload_files", "saved_views", "sessions", "api_tokens")
@@ -73,7 +74,8 @@ def _with_numbers() -> list[tuple[str, str]]:
 
 
 def _path(template: str, numbers: dict[str, str]) -> str:
-    return template.format_map(OTHERS | {"command_id": MISSING, "item_id": MISSING, "notification_id": MISSING} | numbers)
+    missing = dict.fromkeys(("command_id", "item_id", "report_id", "notification_id"), MISSING)
+    return template.format_map(OTHERS | missing | numbers)
 
 
 def _ask(browser: Browser, method: str, path: str) -> httpx.Response:

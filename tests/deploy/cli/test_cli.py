@@ -21,6 +21,7 @@ COMMANDS = [
     *("jobs list", "jobs show", "jobs requeue", "jobs cancel", "deliveries list", "deliveries retry", "results export"),
     *("audit verify", "audit export", "db upgrade", "db wait", "db backup", "db restore", "destinations echo", "quarantine list"),
     *("retention run", "quarantine requeue", "rules unrouted", "rules requeue"),
+    *("commitments list", "commitments retry", "commitments give-up"),
     *("routes list", "routes pause", "routes resume", "destinations pause", "destinations resume"),
     *("users add", "users invite", "users list", "users disable", "users password", "users link", "db auditor", "jobs release"),
     "users remove-second-factor",
@@ -31,7 +32,7 @@ COMMANDS = [
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
     *("destinations echo", "doctor", "reload", "quarantine list", "retention run", "rules unrouted", "routes list", "users list"),
-    *("jobs rerun", "deliveries resend", "deliveries give-up", "audit months"),
+    *("jobs rerun", "deliveries resend", "deliveries give-up", "audit months", "commitments list"),
 ]
 
 

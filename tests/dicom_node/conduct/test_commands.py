@@ -8,6 +8,7 @@ import pytest
 
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
+from db.commitment import source_requests
 from db.engine import Database
 from db.operations.command_kinds import COMMANDS, CommandKind
 from db.operations.pauses import list_pauses
@@ -94,6 +95,8 @@ def test_a_destination_is_tested_and_the_answer_is_kept(ask: Any) -> None:
 def test_rows_that_do_not_exist_are_answered(ask: Any) -> None:
     assert ask(CommandKind.DELIVERY_RETRY, 7) == ("failed", "there is no delivery 7")
     assert ask(CommandKind.DELIVERY_GIVE_UP, 7) == ("failed", "there is no delivery 7")
+    assert ask(CommandKind.COMMITMENT_RETRY, 7) == ("failed", "there is no report 7")
+    assert ask(CommandKind.COMMITMENT_GIVE_UP, 7) == ("failed", "there is no report 7")
     assert ask(CommandKind.NOTIFICATION_RETRY, 7) == ("failed", "no webhook is configured (set webhook.url)")
     assert ask(CommandKind.UNIT_REQUEUE, 7) == ("failed", "there is no unit 7")
     assert ask(CommandKind.QUARANTINE_REQUEUE, 7)[0] == "failed"
@@ -126,6 +129,16 @@ def test_a_delivery_is_given_up_unless_it_is_sent_now(database: Database, ask: A
     run(database, "UPDATE deliveries SET state = 'held', token = NULL, lease_until = NULL")
     assert ask(CommandKind.DELIVERY_GIVE_UP, "2 deliveries", deliveries=f"{id},999") == ("done", "1 delivery is given up")
     assert scalar(database, "SELECT note FROM deliveries") == "given up by ann: a test (it was held)"
+
+
+def test_a_commitment_report_is_given_up_and_sent_again(database: Database, ask: Any) -> None:
+    pair = [("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
+    id = source_requests.record_source_request(database, source="PACS", transaction_uid="2.25.7", instances=pair, reserve_s=0)
+    assert ask(CommandKind.COMMITMENT_GIVE_UP, id) == ("failed", f"report {id} is still to be sent")
+    run(database, "UPDATE source_commitment_requests SET state = 'failed', note = 'refused'")
+    assert ask(CommandKind.COMMITMENT_GIVE_UP, id) == ("done", f"report {id} is given up")
+    assert scalar(database, "SELECT note FROM source_commitment_requests") == "given up by ann: a test (it was failed: refused)"
+    assert ask(CommandKind.COMMITMENT_RETRY, id) == ("done", f"report {id} is sent again")
 
 
 def test_versions_of_models_are_activated_and_refused_with_the_reason(database: Database, ask: Any) -> None:
