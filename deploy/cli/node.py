@@ -88,7 +88,7 @@ def doctor(
 ) -> None:
     """Check settings, machine and servers, and print what to fix.
 
-    Settings, secrets, certificates, ports, disk, clock, codecs, database, broker, GPU, models, blobs, destinations.
+    Settings, secrets, certificates, ports, disk, clock, codecs, database, broker, GPU, models, blobs, sources, destinations.
     """
     from core import logs
     from deploy.doctor.run import run_checks

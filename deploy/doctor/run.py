@@ -44,6 +44,7 @@ def run_checks(settings: Settings, config: Path | None = None, skip: Collection[
         ("GPU", lambda: machine.check_gpu(settings)),
         ("models", lambda: machine.check_models(settings)),
         ("blobs", lambda: machine.check_blobs(settings)),
+        ("sources", lambda: services.check_sources(settings)),
         ("destinations", lambda: services.check_destinations(settings)),
     )
     if unknown := sorted(set(skip) - {name for name, _ in groups}):

@@ -1,4 +1,4 @@
-"""Checks of the servers that the node uses: database, broker, destinations."""
+"""Checks of the servers that the node uses: database, broker, sources, destinations."""
 
 import errno
 import time
@@ -9,6 +9,7 @@ from core.clock import system_clock
 from core.errors import ConfigurationError
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
+from core.settings.sources import PeerAddress
 from deploy.doctor.check import Check
 from deploy.doctor.machine import CLOCK_TOLERANCE_S
 
@@ -103,7 +104,24 @@ def check_destinations(settings: Settings) -> Iterator[Check]:
         yield Check(f"destination {destination.name}", ok, f"{answer} ({seconds * 1000:.0f} ms)", fix)
 
 
-# Words of the answer of a destination that does not work -> what to do. The first that occurs counts.
+def check_sources(settings: Settings) -> Iterator[Check]:
+    """Check that the addresses answer at which sources are queried, and to which storage commitment reports go: by C-ECHO."""
+    from dicom_node.deliver.transports import ECHO_TIMEOUT_S
+    from dicom_node.peer_echo import echo_peer
+
+    tested: list[PeerAddress] = []
+    for source in settings.sources:
+        for use, address in (("query", source.query), ("commitment", source.commitment)):
+            if address is None or address in tested:
+                continue
+            tested.append(address)
+            began = time.monotonic()
+            result = echo_peer(settings, address, ECHO_TIMEOUT_S)
+            found = f"{result.text} ({(time.monotonic() - began) * 1000:.0f} ms)"
+            yield Check(f"source {source.ae_title} {use}", result.ok, found, "" if result.ok else peer_fix(result.text))
+
+
+# Words of the answer of a peer that does not work -> what to do. The first that occurs counts.
 _FIXES = {
     "called ae title": "correct ae_title: the peer has another one",
     "calling ae title": "enter node.ae_title, with the address of this machine, at the peer",
@@ -113,18 +131,22 @@ _FIXES = {
     "not known": "correct host, or the name server of this machine",
     "refused": "is it running, is the port right, does a firewall block it?",
 }
+_UNKNOWN_CAUSE = "is it running, does it know the AE title and address of this node, does a firewall block the port?"
 
 
 def destination_fix(destination: Destination, answer: str) -> str:
     """Return what to look at where a destination does not answer as it should, by the answer, else by its kind."""
     if destination.folder is not None:
         return "create the folder, or let the account that runs the node write to it"
-    told = answer.lower()
-    if found := next((fix for words, fix in _FIXES.items() if words in told), ""):
-        return found
     if destination.stow_url is not None:
-        return "is it running, is stow_url right, is the token or password valid, does a firewall block the port?"
-    return "is it running, does it know the AE title and address of this node, does a firewall block the port?"
+        return peer_fix(answer, "is it running, is stow_url right, is the token or password valid, does a firewall block the port?")
+    return peer_fix(answer)
+
+
+def peer_fix(answer: str, otherwise: str = _UNKNOWN_CAUSE) -> str:
+    """Return what to look at where a peer does not answer as it should, by the answer, else ``otherwise``."""
+    told = answer.lower()
+    return next((fix for words, fix in _FIXES.items() if words in told), otherwise)
 
 
 def _audit_trail(changeable: bool) -> Check:

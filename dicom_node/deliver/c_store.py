@@ -21,8 +21,8 @@ from pynetdicom.association import Association
 
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
-from dicom_node.contexts import VERIFICATION
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult, decode_object
+from dicom_node.peer_echo import echo_peer
 from dicom_node.requestor import NoAssociation, dimse_address, request_association, requestor
 from dicom_node.statuses import SendOutcome, classify_status
 
@@ -119,20 +119,5 @@ def _may_be_unreadable(status: int | None) -> bool:
 
 
 def echo(settings: Settings, destination: Destination, timeout_s: float) -> EchoResult:
-    """Send C-ECHO (PS3.4 Annex A)."""
-    entity = requestor(settings, timeout_s)
-    entity.add_requested_context(VERIFICATION)
-    association = request_association(entity, dimse_address(destination))
-    if isinstance(association, NoAssociation):
-        return EchoResult(False, association.reason)
-    try:
-        response = association.send_c_echo()
-    except (RuntimeError, ValueError) as error:
-        return EchoResult(False, f"C-ECHO failed: {type(error).__name__}: verification was not accepted")
-    finally:
-        if association.is_established:
-            association.release()
-    if "Status" not in response:
-        return EchoResult(False, "no answer to C-ECHO")
-    status = int(response.Status)
-    return EchoResult(status == 0, "C-ECHO answered" if status == 0 else f"C-ECHO answered 0x{status:04X}")
+    """Send C-ECHO."""
+    return echo_peer(settings, dimse_address(destination), timeout_s)

@@ -87,7 +87,7 @@ def _use(deployment: Deployment, folder: Path, port: int, seconds: dict[str, flo
         deployment.check_hardening()
     with step("doctor in the containers", seconds):  # one after the other: a container that starts stops the search for names for a moment
         deployment.doctor("conduct")
-        deployment.doctor("worker", "--skip", "destinations")  # it has no network to them
+        deployment.doctor("worker", "--skip", "destinations", "--skip", "sources")  # it has no network to them
     ct, photograph = make_ct(folder / "ct"), make_photograph(folder, 1)
     studies = [study_uid(ct[0]), study_uid(photograph)]
     pacs.store([photograph])

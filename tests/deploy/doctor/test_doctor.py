@@ -20,7 +20,8 @@ from deploy.doctor.check import Check
 from deploy.doctor.codecs import broken_decoders
 from deploy.doctor.configuration import check_sign_in
 from deploy.doctor.machine import check_models
-from deploy.doctor.services import check_database, destination_fix
+from deploy.doctor.services import check_database, check_sources, destination_fix
+from deploy.local.ports import free_port
 from imaging.pixels.codecs import DECODERS
 from models import installed
 from tests.support import node_toml
@@ -117,6 +118,26 @@ folder = "{tmp_path / "absent"}"
     assert checks["destination results"]["fix"] == "create the folder, or let the account that runs the node write to it"
     assert checks["database"]["fix"] == "start it, or correct database.url"
     assert "secret" not in json.dumps(checks)
+
+
+def test_the_addresses_of_sources_are_tested(tmp_path: Path) -> None:
+    """Each address once; that of commitment where it is another one than that of queries."""
+    pacs = StorageScp(tmp_path / "pacs")
+    pacs.start()
+    there = {"ae_title": "DEMOPACS", "host": "127.0.0.1", "port": pacs.port}
+    sources = [
+        {"ae_title": "CT", "host": "10.0.0.1", "query": there, "commitment": there},
+        {"ae_title": "MR", "host": "10.0.0.2", "query": there, "commitment": there | {"port": free_port()}},
+        {"ae_title": "CR", "host": "10.0.0.3"},
+    ]
+    settings = Settings.model_validate({"node": {"data_dir": str(tmp_path)}, "sources": sources})
+    try:
+        answers, refuses = check_sources(settings)
+    finally:
+        pacs.stop()
+    assert (answers.name, answers.ok, answers.fix) == ("source CT query", True, "")
+    assert (refuses.name, refuses.ok) == ("source MR commitment", False)
+    assert refuses.fix == "is it running, is the port right, does a firewall block it?"
 
 
 def test_each_damaged_version_of_a_model_is_named(tmp_path: Path) -> None:
