@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from console.counted import counted
 from core.clock import system_clock
 from core.measured_values import format_measured
 from core.policy.routes.unrouted_reason import short_reason
@@ -153,6 +154,7 @@ FILTERS = {
     "percent": format_percent,
     "words": format_words,
     "act": format_act,
+    "counted": counted,
     "detail": format_detail,
     "measured": format_measured,
     "short_reason": short_reason,

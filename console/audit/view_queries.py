@@ -44,28 +44,31 @@ def _reading_order(columns: Sequence[ViewColumn]) -> list[int]:
     return sorted(range(len(columns)), key=lambda place: columns[place].type == "jsonb" or columns[place].name.endswith(LONG_VALUES))
 
 
-def _table_body(rows: Sequence[Any], places: Sequence[int]) -> Markup:
+def _table_body(rows: Sequence[Any], columns: Sequence[ViewColumn], places: Sequence[int]) -> Markup:
     """Return the rows as HTML. A page has thousands of cells, and a template needs several times as long for each."""
-    columns = [_column([row[place] for row in rows]) for place in places]
-    return Markup("".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True)))
+    shown = [_column(columns[place].name, [row[place] for row in rows]) for place in places]
+    return Markup("".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*shown, strict=True)))
 
 
-def _column(values: Sequence[Any]) -> list[str]:
-    """Return the cells of a column, in which texts and times often follow each other unchanged."""
-    cells, last, cell = [], None, _cell(None)
+def _column(name: str, values: Sequence[Any]) -> list[str]:
+    """Return the cells of the column ``name``, in which texts and times often follow each other unchanged."""
+    cells, last, cell = [], None, _cell(name, None)
     for value in values:
         if value is not last and not (type(value) is type(last) and isinstance(value, str | datetime) and value == last):
-            last, cell = value, _cell(value)
+            last, cell = value, _cell(name, value)
         cells.append(cell)
     return cells
 
 
-def _cell(value: Any) -> str:
-    """Return one cell; where it does not show or may not show everything, the text appears over it."""
+def _cell(name: str, value: Any) -> str:
+    """Return one cell with the name of its column, which a narrow page shows beside it.
+
+    Where it does not show or may not show everything, the text appears over it.
+    """
     text = format_csv_cell(value)
     if len(text) <= LONG:
-        return f"<td>{escape(text)}</td>"
-    return f'<td title="{escape(_cut(text, MOST_HINT))}">{escape(_cut(text, MOST_SHOWN))}</td>'
+        return f'<td data-label="{name}">{escape(text)}</td>'
+    return f'<td data-label="{name}" title="{escape(_cut(text, MOST_HINT))}">{escape(_cut(text, MOST_SHOWN))}</td>'
 
 
 def _cut(text: str, most: int) -> str:
@@ -112,7 +115,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             "shown": [described[view].columns[place] for place in places],
             "conditions": [*conditions, ViewCondition("", "is")][:MOST_CONDITIONS],
             "operators": list(OPERATORS),
-            "body": _table_body(rows, places),
+            "body": _table_body(rows, described[view].columns, places),
             "first": skip + 1,
             "last": skip + len(rows),
             "earlier": _page_address(kept, skip - SHOWN) if skip else "",

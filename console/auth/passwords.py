@@ -4,6 +4,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from console.counted import counted
 from core.errors import ConfigurationError
 
 SHORTEST = 12  # NIST SP 800-63B asks for 8 with a second factor, 15 without; length matters more than kinds of characters
@@ -41,4 +42,4 @@ def check_password(password_hash: str | None, password: str) -> bool:
 
 def waiting_message(wait_s: float) -> str:
     """What a person reads who has failed too often."""
-    return f"Too many failed attempts. Try again in {int(wait_s // 60) + 1} minutes."
+    return f"Too many failed attempts. Try again in {counted(int(wait_s // 60) + 1, 'minute')}."

@@ -80,7 +80,7 @@ def _stacked(days: list[DayFigures], kinds: Sequence[str], counts: Callable[[Day
                 y -= height
                 words = kind.replace("_", " ")
                 place = round(LEFT + width * (index + 0.15), 1), round(y, 1), round(width * 0.7, 1), round(height, 1)
-                bars.append(Bar(*place, kind, f"{day.day}: {count} {words}"))
+                bars.append(Bar(*place, kind, f"{day.day}: {words} {count}"))
     return bars, _axis(days, top, "")
 
 

@@ -71,7 +71,7 @@ function list() {
   byId("more").hidden = hidden <= 0;
   byId("more").textContent = `and ${hidden} more, ${words(chosen.reduce((sum, item) => sum + item.file.size, 0))} in all`;
   byId("start").disabled = !chosen.length || running;
-  byId("start").textContent = chosen.length > 1 ? `Upload ${chosen.length} files` : "Upload";
+  byId("start").textContent = chosen.length > 1 ? `Upload ${counted(chosen.length, "file")}` : "Upload";
   byId("clear").hidden = !chosen.length || running;
 }
 
@@ -117,7 +117,7 @@ function progress() {
   const sent = chosen.reduce((sum, item) => sum + item.sent, 0);
   const done = chosen.filter((item) => item.state !== "receiving").length;
   byId("overall-bar").value = total ? sent / total : 1;
-  byId("overall-text").textContent = `${done} of ${chosen.length} ${chosen.length === 1 ? "file" : "files"}`;
+  byId("overall-text").textContent = `${done} of ${counted(chosen.length, "file")}`;
   byId("overall-rate").textContent = `${words(sent)} of ${words(total)}`;
   for (const item of chosen.slice(0, SHOWN)) {
     item.bar.hidden = item.state !== "receiving";

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from console.counted import counted
 from core.policy.verdicts import WAITING_NOTE
 from core.states import DeliveryState
 from db.worklist.study import JobDetails, UnitDetails
@@ -24,7 +25,7 @@ class Step:
 def steps_of(unit: UnitDetails) -> list[Step]:
     """Return the steps from the first image to the last delivery of the job whose result counts."""
     row, job = unit.row, unit.current[0] if unit.current else None
-    images = f"{row.held} image{'s' if row.held != 1 else ''} from {row.source}"
+    images = f"{counted(row.held, 'image')} from {row.source}"
     steps = [Step("Received", DONE, row.first_received_at, images)]
     if row.state == "open":
         return [*steps, Step("Complete", NOW, None, "waiting for further images")]
@@ -42,7 +43,7 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
     tries = f"attempt {row.attempts}" if row.attempts > 1 else ""
     if row.state in ("failed", "quarantined"):
         last = job.attempts[-1].ended_at if job.attempts else None
-        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({row.attempts} attempt{'s' if row.attempts != 1 else ''})")
+        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({counted(row.attempts, 'attempt')})")
     elif row.inferred_at is not None:
         seconds = sum(value or 0.0 for value in (row.prepare_s, row.infer_s, row.encode_s))
         yield Step("Analysed", DONE, row.inferred_at, ", ".join(part for part in (f"{seconds:.1f} s", tries) if part))
@@ -51,7 +52,7 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
     else:
         yield Step("Analysed", NOW if row.state == "queued" else OPEN, None, "in the queue" if row.state == "queued" else row.state)
     if row.reported_at is not None:
-        yield Step("Reported", DONE, row.reported_at, f"{len(job.objects)} objects")
+        yield Step("Reported", DONE, row.reported_at, counted(len(job.objects), "object"))
     elif not job.objects:
         yield Step("Reported", OPEN, None, "")
     yield from _deliveries(job)
@@ -74,6 +75,6 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
             yield Step(name, OPEN, at or given_up[0].changed_at, f"{len(arrived)} of {len(rows)} objects stored; {given_up[0].note}")
         elif rows and len(arrived) == len(rows):
             committed = all(row.state == "committed" for row in rows)
-            yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, f"{len(rows)} objects")
+            yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, counted(len(rows), "object"))
         elif rows:
-            yield Step(f"Delivered to {destination}", NOW, None, f"{len(arrived)} of {len(rows)} objects stored")
+            yield Step(f"Delivered to {destination}", NOW, None, f"{len(arrived)} of {counted(len(rows), 'object')} stored")

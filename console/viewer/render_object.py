@@ -8,6 +8,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from console.counted import counted
 from console.viewer.render_unit import PICTURE, verify_files
 from imaging.photograph.read import read_photograph
 
@@ -38,7 +39,7 @@ def render_object(files: Sequence[tuple[Path, str]], folder: Path) -> dict[str, 
             "bytes": (folder / PICTURE).stat().st_size,
             "lines": [(0, "", str(dataset.get("ImageComments", "")))],
         }
-    return meta | {"lines": [(0, str(dataset.get("ContentDescription", "")), f"{dataset.get('NumberOfFrames', 1)} planes")]}
+    return meta | {"lines": [(0, str(dataset.get("ContentDescription", "")), _planes(dataset))]}
 
 
 def _name(item: Dataset) -> str:
@@ -78,9 +79,13 @@ def _value(item: Dataset) -> str:
     return ""
 
 
+def _planes(dataset: Dataset) -> str:
+    return counted(int(dataset.get("NumberOfFrames", 1)), "plane")
+
+
 def _segment_lines(dataset: Dataset) -> Iterator[tuple[int, str, str]]:
     """Yield the segments of a segmentation: label, what it is, by which algorithm (PS3.3 C.8.20.4)."""
-    yield 0, "Segmentation", f"{len(dataset.SegmentSequence)} segments on {dataset.get('NumberOfFrames', 1)} planes"
+    yield 0, "Segmentation", f"{counted(len(dataset.SegmentSequence), 'segment')} on {_planes(dataset)}"
     for segment in dataset.SegmentSequence:
         kind = segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
         yield (

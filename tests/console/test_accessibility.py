@@ -1,4 +1,4 @@
-"""Every page of the console in Chromium: axe-core finds no barrier, and no page scrolls sideways, wide and narrow, light and dark."""
+"""Every page of the console in Chromium: axe-core finds no barrier, no page or table scrolls sideways; wide and narrow, light and dark."""
 
 import os
 from collections.abc import Iterator
@@ -25,8 +25,11 @@ TIMEOUT_MS = 240_000
 _AXE = """async (rules) => (await axe.run(document, { resultTypes: ["violations"], ...rules })).violations.map((one) =>
     `${one.id} (${one.impact}): ` + one.nodes.map((node) => `${node.html.slice(0, 140)} ${node.any[0]?.message ?? ""}`).join("; "))"""
 _CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
-_OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")].filter(
-    (one) => one.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((one) => one.outerHTML.slice(0, 120))"""
+_OVERFLOW = """() => [
+    ...(document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")].filter(
+        (one) => one.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)),
+    ...[...document.querySelectorAll(".scroll:has(> table)")].filter((one) => one.scrollWidth > one.clientWidth + 1),
+].map((one) => one.outerHTML.slice(0, 120))"""
 
 
 def axe() -> Path:

@@ -102,7 +102,6 @@ export class Growth {
     viewer.grow(answer.base, meta, answer.replaced);
     const added = model.places().filter((key) => !before.has(key)).length, newer = document.getElementById("newer");
     if (newer !== null) newer.hidden = false;
-    const count = `${added} new ${added === 1 ? "image" : "images"}`;
-    controls.news(added > 0 ? `${count}, ${model.depth} in all.` : "Images of this series were replaced by others.", this.offer);
+    controls.news(added > 0 ? `${window.counted(added, "new image")}, ${model.depth} in all.` : "Images of this series were replaced by others.", this.offer);
   }
 }

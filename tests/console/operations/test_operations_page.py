@@ -106,7 +106,7 @@ def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: B
         *("If Modality is CT and Body Part Examined is CHEST, analyse with lung_nodule_ct and send the result to pacs.", "C-ECHO"),
     ):
         assert shown in page, shown
-    assert '<td class="number">5</td>' in page, "the refused association was repeated four times"
+    assert '<td data-label="Times" class="number">5</td>' in page, "the refused association was repeated four times"
 
 
 def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database: Database) -> None:

@@ -24,6 +24,7 @@ def test_files_of_one_name_and_size_are_both_taken_and_a_file_that_is_chosen_twi
             page.set_input_files("#files", str(file))
         assert page.locator("#list li").count() == 2
         assert page.is_hidden("#message")
+        assert page.inner_text("#start") == "Upload 2 files"
         page.set_input_files("#files", str(files[0]))
         assert page.locator("#list li").count() == 2
         assert page.inner_text("#message") == "In the list already: I0001.dcm."

@@ -36,7 +36,7 @@ def test_an_upload_tells_its_progress_and_its_study_and_nothing_twice(database: 
         assert page.inner_text("#said") == ""
         assert page.locator("[aria-live]").count() == 0
         taken = "UPDATE upload_files SET state = 'done', instances = 1, studies = ARRAY(SELECT id FROM studies) WHERE ordinal = {}"
-        assert _change(page, database, taken.format(1)) == "1 of 2 files are taken. 山田, 太郎: queued."
+        assert _change(page, database, taken.format(1)) == "1 of 2 files taken. 山田, 太郎: queued."
         assert _change(page, database, taken.format(2)) == "Everything is stored."
         views = "SELECT count(*) FROM audit_events WHERE action = 'worklist.viewed' AND details -> 'studies' <> '[]'"
         assert scalar(database, views) == 1, "a page that reads itself again is one view of a study"
