@@ -146,4 +146,5 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("POST", "/users/{user_id}/role"): ADMINS,
     ("POST", "/users/{user_id}/disable"): ADMINS,
     ("POST", "/users/{user_id}/enable"): ADMINS,
+    ("POST", "/users/{user_id}/second-factor/remove"): ADMINS,
 }

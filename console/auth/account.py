@@ -16,7 +16,7 @@ from core.clock import system_clock
 from core.errors import ConfigurationError
 from db.accounts.api_tokens import add_token, list_tokens, revoke_token
 from db.accounts.sessions import Session, end_session, list_sessions
-from db.accounts.users import set_password, set_second_factor
+from db.accounts.users import remove_second_factor, set_password, set_second_factor
 
 DURATIONS = (7, 30, 90, 365)
 """Days for which a token may be made on the page."""
@@ -82,7 +82,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         refused = _refused_password(request, session, str(form.get("password", "")))
         if refused is not None:
             return _page(request, session, status=refused.status, code_error=refused.message)
-        set_second_factor(database, session.user.id, "", actor=f"user:{session.user.name}")
+        try:
+            remove_second_factor(database, session.user.id, actor=f"user:{session.user.name}")
+        except ConfigurationError:
+            return _page(request, session, status=422, code_error="There is no second factor.")
         return redirect("/account")
 
     @routes.post("/account/sessions/{session_id}/end")

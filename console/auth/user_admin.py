@@ -1,4 +1,4 @@
-"""Users, for administrators: invite, change role, disable, enable."""
+"""Users, for administrators: invite, change role, disable, enable, remove a lost second factor."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from console.parameters import PostedForm, RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sessions import Session
-from db.accounts.users import LONGEST_NAME, disable_user, enable_user, find_user, list_users, set_role
+from db.accounts.users import LONGEST_NAME, disable_user, enable_user, find_user, list_users, remove_second_factor, set_role
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -58,6 +58,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     def enable(request: Request, user_id: RowId, session: SignedIn) -> Response:
         """Let a user sign in again."""
         return _changed(request, lambda actor: enable_user(database, user_id, actor=actor), session)
+
+    @routes.post("/users/{user_id}/second-factor/remove")
+    def remove_factor(request: Request, user_id: RowId, session: SignedIn) -> Response:
+        """Remove the lost second factor of another user; that of the own account is removed with the password, on the account page."""
+        if user_id == session.user.id:
+            return _page(request, status=409, error="Remove your own second factor on the account page, which asks for the password.")
+        return _changed(request, lambda actor: remove_second_factor(database, user_id, actor=actor), session)
 
     def _changed(request: Request, change: Callable[[str], None], session: Session) -> Response:
         try:

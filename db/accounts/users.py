@@ -23,6 +23,7 @@ _SET_ROLE = text("UPDATE users SET role = :role WHERE id = :id")
 _DISABLE = text("UPDATE users SET disabled_at = node_now() WHERE id = :id AND disabled_at IS NULL")
 _ENABLE = text("UPDATE users SET disabled_at = NULL WHERE id = :id")
 _SET_TOTP = text("UPDATE users SET totp_secret = :secret, totp_last_step = 0 WHERE id = :id")
+_REMOVE_TOTP = text("UPDATE users SET totp_secret = '', totp_last_step = 0 WHERE id = :id AND totp_secret <> ''")
 _USE_STEP = text("UPDATE users SET totp_last_step = :step WHERE id = :id AND totp_last_step < :step")
 # Locked, in one order: of two changes at the same moment the second one waits, and sees what the first one has left.
 _ADMINS = text("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE")
@@ -162,11 +163,25 @@ def enable_user(database: Database, id: int, *, actor: str) -> None:
 
 
 def set_second_factor(database: Database, id: int, secret: str, *, actor: str) -> None:
-    """Store the secret of the second factor; an empty one removes it."""
-    action = "user.second_factor_set" if secret else "user.second_factor_removed"
+    """Store the secret of the second factor."""
     with database.begin() as connection:
         connection.execute(_SET_TOTP, {"id": id, "secret": secret})
-        audit.record(connection, actor=actor, action=action, subject=f"user:{id}")
+        audit.record(connection, actor=actor, action="user.second_factor_set", subject=f"user:{id}")
+
+
+def remove_second_factor(database: Database, id: int, *, actor: str) -> None:
+    """Remove the second factor: the user signs in with the password alone until a new one is set up.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such user, or the user has none.
+    """
+    with database.begin() as connection:
+        if connection.execute(_REMOVE_TOTP, {"id": id}).rowcount == 0:
+            user = connection.execute(_GET, {"id": id}).one_or_none()
+            raise _no_user(id) if user is None else ConfigurationError(f"{user.name} has no second factor", hint="see `users list`")
+        audit.record(connection, actor=actor, action="user.second_factor_removed", subject=f"user:{id}")
 
 
 def use_second_factor_step(database: Database, id: int, step: int) -> bool:

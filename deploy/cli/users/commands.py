@@ -145,11 +145,8 @@ def users_remove_second_factor(name: Name, config: Config = None) -> None:
 
     The user signs in with the password alone until a new one is set up on the account page.
     """
-    from db.accounts.users import set_second_factor
+    from db.accounts.users import remove_second_factor
 
     with open_database(config) as (_, database):
-        user = find_user_by_name(database, name)
-        if not user.has_second_factor:
-            raise ConfigurationError(f"{name} has no second factor", hint="see `users list`")
-        set_second_factor(database, user.id, "", actor=operator_name())
+        remove_second_factor(database, find_user_by_name(database, name).id, actor=operator_name())
     print_message(f"second factor of {name} removed")

@@ -4,17 +4,28 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from console.auth.first_administrator import offer_registration
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
 from db.accounts.sign_in_links import make_sign_in_link
-from db.accounts.users import _DISABLE, _require_other_admin, add_user, disable_user, enable_user, find_user, list_users, set_role
+from db.accounts.users import (
+    _DISABLE,
+    _require_other_admin,
+    add_user,
+    disable_user,
+    enable_user,
+    find_user,
+    list_users,
+    set_role,
+    set_second_factor,
+)
 from db.engine import Database
 from tests.support.console import PASSWORD, RunningConsole, add_users
 from tests.support.node_process import wait_until
-from tests.support.records import scalar
+from tests.support.records import rows, scalar
 
 
 def test_an_invited_person_registers_once(console: RunningConsole, database: Database) -> None:
@@ -150,3 +161,30 @@ def test_a_name_with_which_nobody_can_sign_in_is_refused(database: Database, nam
     with pytest.raises(ConfigurationError, match="printable"):
         invite_user(database, name=name, role="viewer", actor="test")
     assert find_user(database, name) is None
+
+
+def test_an_administrator_removes_a_lost_second_factor_and_nobody_else_does(console: RunningConsole, database: Database) -> None:
+    users, secret = {user.name: user.id for user in list_users(database)}, pyotp.random_base32()
+    for name in ("viewer", "admin"):
+        set_second_factor(database, users[name], secret, actor="test")
+    removed = "SELECT actor FROM audit_events WHERE action = 'user.second_factor_removed'"
+    with console.browser("operator") as operator, console.browser() as admin, console.browser() as viewer:
+        operator.open("/account")
+        assert operator.send_form(f"/users/{users['viewer']}/second-factor/remove").status_code == 403
+        admin.sign_in("admin")
+        admin.open("/sign-in/code")
+        assert admin.send_form("/sign-in/code", code=pyotp.TOTP(secret).now()).status_code == 303
+        page = admin.open("/users").text
+        assert f'action="/users/{users["viewer"]}/second-factor/remove"' in page
+        assert f'action="/users/{users["admin"]}/second-factor/remove"' not in page
+        own = admin.send_form(f"/users/{users['admin']}/second-factor/remove")
+        assert own.status_code == 409, "an open session is not enough to remove one's own: the account page asks for the password"
+        assert rows(database, removed) == []
+        assert viewer.sign_in("viewer").headers["location"].startswith("/sign-in/code")
+        assert admin.send_form(f"/users/{users['viewer']}/second-factor/remove").status_code == 303
+        assert rows(database, removed) == [("user:admin",)]
+        assert viewer.sign_in("viewer").headers["location"] == "/account"
+        again = admin.send_form(f"/users/{users['viewer']}/second-factor/remove")
+        assert again.status_code == 409
+        assert "viewer has no second factor" in again.text
+    assert {user.name for user in list_users(database) if user.has_second_factor} == {"admin"}
