@@ -9,5 +9,6 @@
 ``render_cache``    the folder of decoded images: limited in size and in age
 ``render_process``  the program of a render process: decodes one unit, in the process alone
 ``render_unit``     what it decodes: a series, a photograph, a result object
+``earlier_slices``  takes over what an earlier rendering of a series that has grown has decoded
 ==================  ============================================================================================
 """

@@ -9,9 +9,11 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from console.viewer.earlier_slices import SLICES
 from console.viewer.render_process import META
 
 UNFINISHED = ".part"
@@ -39,6 +41,15 @@ class RenderCache:
         except (OSError, ValueError):
             return None
         return meta
+
+    def find_earlier(self, name: str) -> Path | None:
+        """Return the entry of the same unit that was used last and has a list of its slices; None where there is none."""
+        found: list[tuple[float, Path | None]] = []
+        for path in self.folder.glob(f"{name.rpartition('-')[0]}-*"):
+            with suppress(OSError):  # another process removes it at this moment
+                if UNFINISHED not in path.name and (path / META).is_file() and (path / SLICES).is_file():
+                    found.append((path.stat().st_mtime, path))
+        return max(found, default=(0.0, None))[1]
 
     def new_folder(self, name: str, number: int) -> Path:
         """Return an empty folder to decode into. Raises OSError where it cannot be made."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from console.viewer.render_unit import BYTES_OF, PIXELS, Report, open_grey, verify_files
+from console.viewer.earlier_slices import PIXELS, EarlierSlices, list_slices
+from console.viewer.render_unit import BYTES_OF, Report, open_grey, verify_files
 from core.errors import GeometryError
 from core.policy.own_objects import is_secondary_capture
 from imaging.frames.frame_series import SOP_CLASSES, FrameSeries, read_frame_series
@@ -30,8 +31,10 @@ def frames_modality(files: Sequence[tuple[Path, str]]) -> str | None:
     return None if any(head.modality == "CT" and not is_secondary_capture(head.sop_class_uid) for head in headers) else ""
 
 
-def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, modality: str, report: Report) -> dict[str, Any]:
-    """Write the frames, each reported when it can be read; returns the description.
+def render_frames(
+    files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, modality: str, report: Report, earlier: Path | None = None
+) -> dict[str, Any]:
+    """Write the frames, each reported when it can be read; returns the description. ``earlier`` as in `render_series`.
 
     Frames with colours are (Z, Y, X, 3) uint8 RGB, and so are all frames of a series where one has colours. Otherwise grey values of 0 to
     255, as the window of the header shows them, (Z, Y, X) int16.
@@ -60,11 +63,15 @@ def render_frames(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
     with (folder / PIXELS).open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, meta["bytes"])  # as in `render_unit`
     pixels = np.memmap(folder / PIXELS, np.uint8, "r+", shape=(*shape, 3)) if series.is_colour else open_grey(folder, shape)
+    decoded, hashes = EarlierSlices(earlier, values=values, size=shape[1:]), dict(files)
+    keys = [(hashes[series.files[file].path], number) for file, number in series.frames]
     report({"planned": meta})
     for index in sorted(range(shape[0]), key=lambda index: abs(index - meta["first"])):
-        frame = series.rgb(index)
-        pixels[index] = frame if series.is_colour else frame[..., 0]
+        if not decoded.take(keys[index], pixels[index]):
+            frame = series.rgb(index)
+            pixels[index] = frame if series.is_colour else frame[..., 0]
         report({"slice": index})
+    list_slices(folder, keys, values=values, size=shape[1:])
     return meta
 
 

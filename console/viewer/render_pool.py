@@ -151,7 +151,8 @@ class RenderPool:
             assert process.stdout is not None
             limits = {"memory_mib": self._section.memory_mib, "cpu_s": 2 * self._section.time_s, "file_bytes": self.cache.max_bytes}
             files = [[str(path), sha256] for path, sha256 in order.files]
-            wanted = {"first_uid": order.first_uid, "others_after_s": OTHERS_AFTER_S}
+            earlier = self.cache.find_earlier(order.name) if order.kind == "series" else None
+            wanted = {"first_uid": order.first_uid, "others_after_s": OTHERS_AFTER_S, "earlier": str(earlier or "")}
             text = {"kind": order.kind, "files": files, "folder": str(made), **wanted, **limits}
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(text) + "\n")

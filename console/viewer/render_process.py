@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from console.counted import counted
 from console.viewer.render_frames import frames_modality, render_frames
 from console.viewer.render_object import render_object
 from console.viewer.render_slide import is_slide, render_slide
@@ -28,15 +29,15 @@ META = "meta-2.json"
 def render(order: dict[str, Any], report: Report, pause: Pause) -> dict[str, Any]:
     """Decode what the order names and return its description; ``pause`` as in `render_series`."""
     files = [(Path(path), sha256) for path, sha256 in order["files"]]
-    folder = Path(order["folder"])
+    folder, earlier = Path(order["folder"]), Path(order["earlier"]) if order["earlier"] else None
     if missing := sum(not path.is_file() for path, _ in files):
-        raise StorageError(f"{missing} of {len(files)} files are missing", hint="does the console see node.data_dir/blobs?")
+        raise StorageError(f"{missing} of {counted(len(files), 'file')} missing", hint="does the console see node.data_dir/blobs?")
     if order["kind"] == "series":
         if is_slide(files):
             return render_slide(files, folder)
         if (modality := frames_modality(files)) is not None:
-            return render_frames(files, folder, order["first_uid"], modality, report)
-        return render_series(files, folder, order["first_uid"], report, pause)
+            return render_frames(files, folder, order["first_uid"], modality, report, earlier)
+        return render_series(files, folder, order["first_uid"], report, pause, earlier)
     if order["kind"] == "image":
         return render_photograph(files, folder)
     return render_object(files, folder)

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from console.counted import counted
+from console.viewer.earlier_slices import PIXELS, EarlierSlices, list_slices
 from core.errors import GeometryError, StorageError
 from imaging.photograph.read import read_photograph
 from imaging.volume.ct_slices import CtSlice, Orientation, read_slices
@@ -26,7 +28,7 @@ from imaging.volume.volume import VolumePlan, plan_volume
 
 Report = Callable[[dict[str, Any]], None]
 Pause = Callable[[], object]
-PIXELS, PICTURE = "pixels", "picture.png"
+PICTURE = "picture.png"
 BYTES_OF = {"HU": 2, "grey": 2, "colour": 3}
 """Bytes of a pixel, by what the values of a series are: Hounsfield units and grey values are int16, colours RGB of 8 bits each."""
 THREADS = 2
@@ -44,10 +46,13 @@ def verify_files(files: Sequence[tuple[Path, str]]) -> None:
             raise StorageError("an image file is altered: it is not what was received", hint="restore it from the PACS or a backup")
 
 
-def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, report: Report, pause: Pause) -> dict[str, Any]:
+def render_series(
+    files: Sequence[tuple[Path, str]], folder: Path, first_uid: str, report: Report, pause: Pause, earlier: Path | None = None
+) -> dict[str, Any]:
     """Decode a series, the image ``first_uid`` first and then those near it; each slice is reported when it can be read.
 
     ``pause`` returns when the others are to be decoded: at once, they would take the processor from the browser that draws the first one.
+    ``earlier`` is the folder of an earlier rendering of the same unit: its slices are taken over.
 
     Returns the description of the series, with the notes on what was tolerated. A series that makes no volume is shown as a stack of
     images, with the reason.
@@ -78,13 +83,15 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
     with (folder / PIXELS).open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, meta["bytes"])  # a full disk is an error here, not a signal while pixels are written
     pixels = open_grey(folder, shape)
+    decoded, keys = EarlierSlices(earlier, values="HU", size=shape[1:]), [(hashes[s.source.path], s.frame) for s in slices]
     report({"planned": meta})
 
     def fill(z: int) -> int:
         path = slices[z].source.path
         if slices[z].frame == 1:
             verify_files([(path, hashes[path])])
-        write_hounsfield(slices[z], pixels[z])
+        if not decoded.take(keys[z], pixels[z]):
+            write_hounsfield(slices[z], pixels[z])
         return z
 
     report({"slice": fill(first)})  # alone, so that it can be displayed as soon as possible
@@ -93,6 +100,7 @@ def render_series(files: Sequence[tuple[Path, str]], folder: Path, first_uid: st
         outward = sorted((z for z in range(len(slices)) if z != first), key=lambda z: abs(z - first))
         for done in as_completed([pool.submit(fill, z) for z in outward]):
             report({"slice": done.result()})
+    list_slices(folder, keys, values="HU", size=shape[1:])
     return meta
 
 
@@ -110,7 +118,7 @@ def plan_stack(paths: Sequence[Path]) -> VolumePlan:
     (rows, columns), count = Counter((s.rows, s.columns) for s in read).most_common(1)[0]
     slices = [s for s in read if (s.rows, s.columns) == (rows, columns)]
     if count < len(read):
-        notes.append(f"{len(read) - count} image(s) of another size are not displayed")
+        notes.append(f"not displayed: {counted(len(read) - count, 'image')} of another size")
     if all(s.has_geometry for s in slices):
         normal = slice_normal(slices[0].orientation)
         order = np.argsort(distances_along_normal(np.array([s.position for s in slices]), normal), kind="stable")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.viewer.render_unit import BYTES_OF, PICTURE, PIXELS
+from console.viewer.earlier_slices import PIXELS
+from console.viewer.render_unit import BYTES_OF, PICTURE
 
 POLL_S = 0.002
 

@@ -30,6 +30,8 @@ class FrameFile:
 
     Attributes
     ----------
+    path
+        Where it lies.
     header
         The data set without its pixel data.
     spec
@@ -50,6 +52,7 @@ class FrameFile:
         CannotUnderstand
             The file is not DICOM.
         """
+        self.path = path
         self.notes: list[str] = []
         self._lock = Lock()
         self._file = HeldFile(path)

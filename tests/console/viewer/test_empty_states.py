@@ -62,7 +62,7 @@ def test_images_that_retention_has_deleted_are_explained_and_leave_the_cache(nod
 
 def test_a_missing_and_an_altered_file_are_named_as_such(pool: RenderPool, chest: list[Path], tmp_path: Path) -> None:
     files = named(chest)
-    assert "1 of 12 files are missing" in _finish(pool, [*files[:-1], (tmp_path / "gone", files[-1][1])]).failure
+    assert "1 of 12 files missing" in _finish(pool, [*files[:-1], (tmp_path / "gone", files[-1][1])]).failure
     altered = tmp_path / "altered"
     altered.write_bytes(chest[0].read_bytes()[:-2] + b"\1\1")
     assert "altered" in _finish(pool, [(altered, files[0][1]), *files[1:]]).failure

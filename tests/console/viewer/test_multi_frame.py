@@ -27,7 +27,8 @@ def order(datasets: list[FileDataset], folder: Path) -> dict[str, object]:
     paths = [folder / f"{number}.dcm" for number in range(len(datasets))]
     for path, dataset in zip(paths, datasets, strict=True):
         dataset.save_as(path, enforce_file_format=True)
-    return {"files": [(os.fspath(path), digest) for path, digest in named(paths)], "folder": str(folder), "kind": "series", "first_uid": ""}
+    files = [(os.fspath(path), digest) for path, digest in named(paths)]
+    return {"files": files, "folder": str(folder), "kind": "series", "first_uid": "", "earlier": ""}
 
 
 def test_frames_of_oct_are_a_stack_of_grey_values(tmp_path: Path) -> None:
