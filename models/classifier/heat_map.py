@@ -76,5 +76,5 @@ def scale_to_unit(heat: np.ndarray) -> np.ndarray:
 
 
 def evidence_meaning(name: str) -> str:
-    """What a viewer says of the map for a class."""
-    return f"evidence for {name} (Grad-CAM)"
+    """What a viewer says of the map for a class, which is scaled to its strongest place; ``name`` is that of the class's code."""
+    return f"evidence for: {name} (Grad-CAM); 1 is the strongest place, no probability"

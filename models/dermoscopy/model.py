@@ -142,8 +142,8 @@ class DermoscopyClassifier:
         """``evidence_map`` as a record; None where there was no answer."""
         if not prediction.probabilities:
             return None
-        answer = prediction.findings[0].label
-        return pack_heat_map(self.evidence_map(item, answer)[None], meaning=evidence_meaning(answer))
+        first = prediction.findings[0]
+        return pack_heat_map(self.evidence_map(item, first.label)[None], meaning=evidence_meaning(first.code.meaning))
 
 
 def patient_of(image: Photograph) -> Patient:

@@ -146,7 +146,8 @@ class HistologyClassifier:
         if not prediction.probabilities or prediction.outcome is Outcome.ABSTAINED:
             return None
         name = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
-        label, meaning = label_index(self.card, name), evidence_meaning(name.replace("_", " "))
+        label = label_index(self.card, name)
+        meaning = evidence_meaning(self.card.labels[label].code.meaning)
         nets = self._ensemble.chosen(self._member)
         with cpu_threads(THREADS):
             if isinstance(item, Volume):

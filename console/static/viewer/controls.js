@@ -1,5 +1,6 @@
 // Toolbar, slider, texts over the views, list of findings, messages.
 
+import { paintColours } from "./overlays.js";
 import { PLANE_COLOURS } from "./viewport.js";
 
 const one = (selector, within = document) => within.querySelector(selector);
@@ -16,7 +17,7 @@ export class Controls {
     for (const button of document.querySelectorAll("ol.findings [data-finding]")) {
       button.addEventListener("click", () => viewer.goToFinding(Number(button.dataset.finding)));
     }
-    const actions = { fit: () => viewer.fit(), outlines: () => viewer.toggle("outlines"), "cross-hair": () => viewer.toggle("cross-hair"), help: () => viewer.help(), "news-read": () => this.news(null) };
+    const actions = { fit: () => viewer.fit(), outlines: () => viewer.toggle("outlines"), "cross-hair": () => viewer.toggle("cross-hair"), alone: () => viewer.toggle("alone"), help: () => viewer.help(), "news-read": () => this.news(null) };
     for (const button of document.querySelectorAll("[data-action]")) button.addEventListener("click", actions[button.dataset.action]);
     this.slider.addEventListener("input", () => viewer.goToPlace(Number(this.slider.value)));
     this.heat.addEventListener("input", () => viewer.setHeat(Number(this.heat.value) / 100));
@@ -43,9 +44,10 @@ export class Controls {
 
   overlays(heat) {
     document.body.classList.toggle("with-heat", heat !== null);
+    document.body.classList.toggle("with-outlines", this.viewer.model.hasOutlines);
     this.heat.disabled = heat === null;
-    const meaning = one("#heat-meaning"); // a series without a result has none
-    if (meaning !== null) meaning.textContent = heat === null ? "" : heat.meaning;
+    if (heat !== null) paintColours(one("#colours"));
+    one("#heat-meaning").textContent = heat === null ? "" : heat.meaning;
     this.marks();
   }
 
@@ -81,8 +83,10 @@ export class Controls {
     for (const button of document.querySelectorAll("[data-preset]")) button.setAttribute("aria-pressed", String(grey.preset === button.dataset.preset));
     for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(this.viewer.tool === button.dataset.tool));
     for (const button of document.querySelectorAll("[data-plane]")) button.setAttribute("aria-pressed", String(main.plane === button.dataset.plane));
-    one('[data-action="outlines"]').setAttribute("aria-pressed", String(model.outlines));
-    one('[data-action="cross-hair"]').setAttribute("aria-pressed", String(model.crossHair));
+    one('[data-action="outlines"]').setAttribute("aria-pressed", String(model.outlines && !model.alone));
+    one('[data-action="cross-hair"]').setAttribute("aria-pressed", String(model.crossHair && !model.alone));
+    one('[data-action="alone"]').setAttribute("aria-pressed", String(model.alone));
+    document.body.classList.toggle("alone", model.alone);
     this.heat.value = String(Math.round(model.heatOpacity * 100));
     one("#heat-value").textContent = `${this.heat.value} %`;
     const { place, count } = model.place(main.plane), text = this.placeText(main.plane);
@@ -114,7 +118,7 @@ export class Controls {
   hover(view, event) {
     const { model } = this.viewer, field = one(".value", view.element);
     field.textContent = "";
-    if (event === null || model.geometry === null || model.slices === null) return;
+    if (event === null || model.geometry === null) return;
     const [u, v] = view.planeAt(event);
     field.textContent = model.valueAt(model.geometry.fromPlane(view.plane, Math.floor(u), Math.floor(v), model.cross));
   }

@@ -88,6 +88,7 @@ export function bindKeys(viewer) {
     3: () => viewer.choosePreset("bone"),
     o: () => viewer.toggle("outlines"),
     x: () => viewer.toggle("cross-hair"),
+    i: () => viewer.toggle("alone"),
     h: () => viewer.toggleHeat(),
     v: () => viewer.nextPlane(),
     Escape: () => viewer.mark(false),

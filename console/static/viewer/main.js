@@ -226,19 +226,23 @@ class Viewer {
     this.redraw();
   }
 
+  // While the images are shown alone, each key brings back what was drawn over them.
   toggle(what) {
-    if (what === "outlines") this.model.outlines = !this.model.outlines;
-    else this.model.crossHair = !this.model.crossHair;
+    const { model } = this, { alone } = model;
+    model.alone = what === "alone" && !alone;
+    if (what === "outlines" && !alone) model.outlines = !model.outlines;
+    if (what === "cross-hair" && !alone) model.crossHair = !model.crossHair;
     this.redraw();
   }
 
   setHeat(opacity) {
+    this.model.alone = false;
     this.model.heatOpacity = opacity;
     this.redraw();
   }
 
   toggleHeat() {
-    this.setHeat(this.model.heatOpacity > 0 ? 0 : 0.45);
+    this.setHeat(this.model.heatOpacity > 0 && !this.model.alone ? 0 : 0.45);
   }
 
   // Show a plane in the large view; the small views show the others.

@@ -18,6 +18,7 @@ export class Model {
     this.chosen = null;
     this.outlines = true;
     this.crossHair = true;
+    this.alone = false; // the images without anything over them
     this.heat = null;
     this.heatOpacity = 0.45;
     this.overlays = null;
@@ -151,6 +152,11 @@ export class Model {
     return this.meta.levels ? 0.05 * this.geometry.shape[2] * this.geometry.spacing[2] : 10;
   }
 
+  // Whether the images show where any of the findings lies: by its outline, or a circle.
+  get hasOutlines() {
+    return this.findings.some((finding) => this.masks?.has(finding.ordinal) || this.centerOf(finding) !== null);
+  }
+
   // The finding whose outline contains a voxel.
   findingAt(voxel) {
     return this.findings.find((finding) => this.masks?.contains(finding.ordinal, voxel)) ?? null;
@@ -179,7 +185,12 @@ export class Model {
   }
 
   // The value of a voxel as it is written beside the pointer; "" where there is none.
-  valueAt([z, y, x]) {
+  valueAt(voxel) {
+    const evidence = this.alone || this.heatOpacity === 0 ? 0 : this.heat?.at(voxel) ?? 0;
+    return [this.pixelAt(voxel), evidence > 0 ? `heat map ${evidence.toFixed(2)}` : ""].filter(Boolean).join(" · ");
+  }
+
+  pixelAt([z, y, x]) {
     const [depth, rows, columns] = this.geometry.shape, values = this.slices?.get(z);
     if (!values || y < 0 || x < 0 || z >= depth || y >= rows || x >= columns) return "";
     const at = y * columns + x;

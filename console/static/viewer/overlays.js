@@ -12,6 +12,21 @@ const COLOURS = Array.from({ length: 256 }, (_, value) => {
   return [0, 1, 2].map((channel) => Math.round((1 - share) * VIRIDIS[stop][channel] + share * VIRIDIS[stop + 1][channel]));
 });
 const HEAT_FROM = 26, HEAT_OPAQUE = 102; // of 255: as in the pictures that are sent
+const BEHIND = "#808080"; // of the bar of colours: middle grey
+const coverOf = (value) => Math.min(1, (value - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM));
+
+// The colours of the values that are drawn, from the lowest at the left to 1.
+export function paintColours(canvas) {
+  const context = canvas.getContext("2d"), { width, height } = canvas;
+  context.fillStyle = BEHIND;
+  context.fillRect(0, 0, width, height);
+  for (let x = 0; x < width; x++) {
+    const value = HEAT_FROM + ((255 - HEAT_FROM) * x) / (width - 1);
+    context.globalAlpha = coverOf(value);
+    context.fillStyle = `rgb(${COLOURS[Math.round(value)].join(" ")})`;
+    context.fillRect(x, 0, 1, height);
+  }
+}
 
 // Bytes as they come, in base64, or as they are already.
 export function bytesOf(given) {
@@ -116,6 +131,14 @@ export class HeatMap {
     return k < 0 || k >= depth ? 0 : this.values[(k * rows + j) * columns + i];
   }
 
+  // The value at a voxel, 0 to 1; 0 where nothing is drawn.
+  at(voxel) {
+    const cell = voxel.map((index, axis) => Math.round((index - this.origin[axis]) / this.step[axis]));
+    const inside = cell.every((index, axis) => index >= 0 && index < this.shape[axis]);
+    const value = inside ? this.value(...cell) : 0;
+    return value > HEAT_FROM ? value / 255 : 0;
+  }
+
   // Colours on the plane through voxel index `at`: {canvas, u, v, width, height} in voxels of the plane; null where the map has nothing.
   picture(name, at) {
     const key = `${name} ${at}`;
@@ -147,9 +170,8 @@ export class HeatMap {
         if (value <= HEAT_FROM) continue;
         painted = true;
         const colour = COLOURS[Math.round(value)];
-        const opacity = Math.min(1, (value - HEAT_FROM) / (HEAT_OPAQUE - HEAT_FROM));
         const pixel = (flipV ? height - 1 - v : v) * width + (flipU ? width - 1 - u : u);
-        image.data.set([...colour, Math.round(255 * opacity)], 4 * pixel);
+        image.data.set([...colour, Math.round(255 * coverOf(value))], 4 * pixel);
       }
     }
     if (!painted) return null;

@@ -26,7 +26,7 @@ export class Viewport {
   }
 
   resize() {
-    const box = this.element.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+    const box = this.canvas.parentElement.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
     const width = Math.max(1, Math.round(box.width * ratio)), height = Math.max(1, Math.round(box.height * ratio));
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     this.ratio = ratio;
@@ -74,9 +74,11 @@ export class Viewport {
     context.imageSmoothingQuality = "high";
     context.setTransform(layout.sx, 0, 0, layout.sy, layout.left, layout.top);
     context.drawImage(picture, 0, 0, width, height);
-    this.drawHeat();
-    if (model.outlines) this.drawOutlines(layout);
-    if (model.crossHair && model.geometry.isVolume) this.drawCrossHair(layout);
+    if (!model.alone) {
+      this.drawHeat();
+      if (model.outlines) this.drawOutlines(layout);
+      if (model.crossHair && model.geometry.isVolume) this.drawCrossHair(layout);
+    }
     if (model.mark?.plane === this.plane) this.drawMark(layout);
     return true;
   }

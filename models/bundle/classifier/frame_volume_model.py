@@ -46,8 +46,8 @@ class FrameVolumeClassifier(BundleClassifier):
         """Evidence for the first finding (Grad-CAM) in the whole volume; None where there is no finding or no feature map."""
         if not self._layer or not prediction.findings:
             return None
-        name, array = prediction.findings[0].label, self._array(item)
+        first, array = prediction.findings[0], self._array(item)
         spec = item.files[0].spec
         grid = self._frame_grid(item, (len(item.frames), spec.rows, spec.columns))
-        values = self._evidence(array, name)
-        return pack_heat_map(values.transpose(2, 1, 0), step=grid.step, meaning=evidence_meaning(name))
+        values = self._evidence(array, first.label)
+        return pack_heat_map(values.transpose(2, 1, 0), step=grid.step, meaning=evidence_meaning(first.code.meaning))

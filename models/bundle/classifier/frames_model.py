@@ -49,5 +49,5 @@ class FrameClassifier(PartsClassifier):
         first = prediction.findings[0]
         index = next(i for i in range(len(item.frames)) if item.place(i) == (first.sop_instance_uid, first.frame))
         values = self._evidence(self._picture(item.rgb(index)), first.label)
-        meaning = f"{evidence_meaning(first.label)} on frame {first.frame}"
+        meaning = evidence_meaning(f"{first.code.meaning}, on frame {first.frame}")
         return pack_heat_map(values.T[None], origin=(float(index), 0.0, 0.0), meaning=meaning)

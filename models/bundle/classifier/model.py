@@ -65,8 +65,8 @@ class BundleClassifier:
         """Evidence for the first finding (Grad-CAM); None without a finding, and for networks without feature maps (ViT)."""
         if not self._layer or not prediction.findings:
             return None
-        name = prediction.findings[0].label
-        values, meaning = self._evidence(self._array(item), name), evidence_meaning(name)
+        first = prediction.findings[0]
+        values, meaning = self._evidence(self._array(item), first.label), evidence_meaning(first.code.meaning)
         if isinstance(item, Photograph):
             return pack_heat_map(values.T[None], meaning=meaning)
         for axis, flip in enumerate(flips_to_ras(item)):

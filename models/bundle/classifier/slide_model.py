@@ -59,11 +59,12 @@ class SlideClassifier(PartsClassifier):
         """The value of the first finding's class in each tile, on the slide's overview; None without a finding."""
         if not prediction.findings:
             return None
-        name = prediction.findings[0].label
+        first = prediction.findings[0]
         grid, values = self._tile_values(item)
         plane = np.zeros(grid.shape, np.float32)
-        plane[grid.tissue[:, 0], grid.tissue[:, 1]] = values[:, label_index(self.card, name)]
+        plane[grid.tissue[:, 0], grid.tissue[:, 1]] = values[:, label_index(self.card, first.label)]
         step = [grid.side * scale for scale in item.overview_scale(grid.level)]
         origin = 0.0, step[0] / 2 - 0.5, step[1] / 2 - 0.5
         what = "probability" if self.card.network["calibrated"] else "score"
-        return pack_heat_map(plane[None], origin=origin, step=(1.0, step[0], step[1]), meaning=f"{what} of {name} in each tile")
+        meaning = f"{what} of: {first.code.meaning}, in each tile"
+        return pack_heat_map(plane[None], origin=origin, step=(1.0, step[0], step[1]), meaning=meaning)

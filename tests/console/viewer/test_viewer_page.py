@@ -1,12 +1,17 @@
 """The viewer in Chromium: it scrolls, jumps to a nodule, changes the window, shows the heat map, and draws the model's pixels."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page
 
+from deploy.demo.synthetic.chest import make_chest, write_chest
 from tests.console.viewer.conftest import ViewerNode
 from tests.support.chromium import FRAMES_DRAWN
+from tests.support.viewer_units import series_with_findings
 
 # The grey picture behind the view, before it is scaled to the screen: (rows, columns) of the red channel.
 _GREYS = """async (plane) => {
@@ -121,3 +126,57 @@ def test_a_photograph_is_shown_with_outline_and_heat_map(page: Page, node: Viewe
     page.set_viewport_size({"width": 360, "height": 740})
     page.evaluate(FRAMES_DRAWN)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+def test_texts_stand_above_the_images_and_one_key_leaves_the_image_only(page: Page, node: ViewerNode) -> None:
+    _open(page, node, node.series)
+    page.wait_for_selector("body.with-heat.with-outlines")
+    page.click('ol.findings [data-finding="1"]')
+    page.evaluate(FRAMES_DRAWN)
+    edges = page.evaluate("""() => [...document.querySelectorAll(".view")].map((view) => [
+        view.querySelector(".caption").getBoundingClientRect().bottom, view.querySelector("canvas").getBoundingClientRect().top])""")
+    assert len(edges) == 3
+    assert all(text <= image for text, image in edges), "a text over the image covers what the image says"
+    drawn = page.evaluate(_COLOURED)
+    assert drawn > 0
+    page.keyboard.press("i")
+    page.evaluate(FRAMES_DRAWN)
+    assert page.evaluate(_COLOURED) == 0
+    assert page.locator(".view.large .letter.left").is_hidden()
+    assert page.get_attribute('[data-action="alone"]', "aria-pressed") == "true"
+    page.keyboard.press("o")
+    page.evaluate(FRAMES_DRAWN)
+    assert page.evaluate(_COLOURED) == drawn, "the next key brings back what was drawn"
+
+
+def test_the_heat_map_has_a_scale_and_says_what_its_values_mean(page: Page, node: ViewerNode) -> None:
+    _open(page, node, node.series)
+    page.wait_for_selector("body.with-heat")
+    page.click('ol.findings [data-finding="1"]')
+    page.evaluate(FRAMES_DRAWN)
+    assert page.inner_text("#heat-meaning") == "evidence for a nodule"
+    assert page.locator(".colours span").all_inner_texts() == ["0.1", "0.5", "1"]
+    first, last = page.evaluate("""() => {
+        const canvas = document.querySelector("#colours"), context = canvas.getContext("2d");
+        return [0, canvas.width - 1].map((x) => Array.from(context.getImageData(x, 0, 1, 1).data).slice(0, 3));
+    }""")
+    assert (first, last) == ([128, 128, 128], [253, 231, 37]), "from nothing to the colour of 1"
+    value = """async () => {
+        const { viewer } = await import(document.querySelector("script[type=module]").src), { model } = viewer;
+        return model.valueAt(model.cross);
+    }"""
+    assert re.fullmatch(r"-?\d+ HU · heat map 0\.\d\d", page.evaluate(value))
+    page.fill("#heat", "0")
+    assert re.fullmatch(r"-?\d+ HU", page.evaluate(value)), "of a map that is not shown"
+
+
+def test_outlines_are_not_offered_where_no_finding_has_a_place(page: Page, node: ViewerNode, tmp_path: Path) -> None:
+    made = make_chest(61, slices=12, size=64, slice_mm=5.0, diameters_mm=(14.0,))
+    unit, _ = series_with_findings(node.database, node.blobs, write_chest(tmp_path / "chest", made), [])
+    _open(page, node, unit)
+    page.wait_for_selector("#verdict-box [data-verdicts]")
+    assert page.locator('[data-action="outlines"]').is_hidden()
+    assert page.locator('[data-action="cross-hair"]').is_visible()
+    _open(page, node, node.series)
+    page.wait_for_selector("#verdict-box [data-verdicts]")
+    assert page.locator('[data-action="outlines"]').is_visible()
