@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from db import audit
 from db.audit_filter import LISTED_OF_STUDIES
@@ -41,7 +41,8 @@ _DELIVERIES = text("""
 # Files with the data of many patients; their events do not hold whose. A query of more than a page of rows is an export.
 _EXPORTS = text("""
     SELECT at, actor, action, subject, details ->> 'from' AS address FROM audit_events
-    WHERE action = ANY(:actions) AND at >= :since AND (action <> 'view.queried' OR CAST(details ->> 'limit' AS bigint) > :shown)
+    WHERE action = ANY(:actions) AND at >= (SELECT min(first_received_at) FROM studies WHERE id = ANY(:ids))
+      AND (action <> 'view.queried' OR CAST(details ->> 'limit' AS bigint) > :shown)
     ORDER BY id DESC LIMIT :most
 """)
 _EXPORTING = ("results.exported", "labelled images.exported", "view.queried", "database.backed_up")
@@ -62,18 +63,26 @@ class PatientAccess:
 
 def patient_access(database: Database, patient_id: str, *, actor: str, address: str) -> PatientAccess:
     """Return who has viewed and who has received the data of a patient; asking for it is an audit event with a keyed reference."""
-    exports: list[Any] = []
     with database.begin() as connection:
         studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
         ids = [study.id for study in studies]
-        subjects = [f"study:{id}" for id in ids] + [f"job:{id}" for id in connection.execute(_JOBS, {"ids": ids}).scalars()]
-        views = list(connection.execute(_VIEWS, {"subjects": subjects, "ids": ids, "actions": [*VIEWS_OF_A_STUDY, "job.viewed"]}))
+        views = read_views(connection, ids)
         deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
-        if studies:
-            since = min(study.first_received_at for study in studies)
-            values = {"actions": list(_EXPORTING), "since": since, "shown": PAGE_ROWS, "most": MOST_EXPORTS}
-            exports = list(connection.execute(_EXPORTS, values))
+        exports = read_exports(connection, ids)
         reference = audit.patient_reference(database.installation()[1], "", patient_id)
         details = {"from": address, "patient": reference, "studies": len(ids)}
         audit.record(connection, actor=actor, action="patient.access_read", subject="audit", details=details)
     return PatientAccess(studies, views, deliveries, exports)
+
+
+def read_views(connection: Connection, studies: list[int]) -> list[Any]:
+    """Return who has seen these studies in the console, the latest first, in the caller's transaction."""
+    jobs = connection.execute(_JOBS, {"ids": studies}).scalars()
+    subjects = [f"study:{id}" for id in studies] + [f"job:{id}" for id in jobs]
+    return list(connection.execute(_VIEWS, {"subjects": subjects, "ids": studies, "actions": [*VIEWS_OF_A_STUDY, "job.viewed"]}))
+
+
+def read_exports(connection: Connection, studies: list[int]) -> list[Any]:
+    """Return the last exports since the first of these studies was received, in the caller's transaction; none without studies."""
+    values = {"actions": list(_EXPORTING), "ids": studies, "shown": PAGE_ROWS, "most": MOST_EXPORTS}
+    return list(connection.execute(_EXPORTS, values))

@@ -29,5 +29,6 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "routes": ("routes", "app"),
     "destinations": ("destinations", "app"),
     "users": ("users.commands", "app"),
+    "patients": ("patients.commands", "app"),
     "train": ("federated", "train"),
 }

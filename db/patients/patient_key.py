@@ -1,0 +1,44 @@
+"""Who a patient is: a Patient ID together with its issuer. The same ID of two issuers names two persons (PS3.3 C.7.1.1)."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from core.errors import ConfigurationError
+from db import audit
+from db.engine import Database
+
+_ISSUERS = text("SELECT DISTINCT issuer_of_patient_id FROM studies WHERE patient_id = :patient_id ORDER BY 1")
+
+
+@dataclass(frozen=True, slots=True)
+class PatientKey:
+    """The identity of one person; ``issuer`` is "" where the images name none."""
+
+    patient_id: str
+    issuer: str = ""
+
+    def reference(self, database: Database) -> str:
+        """Return the keyed reference that stands for this person in the audit trail."""
+        return audit.patient_reference(database.installation()[1], self.issuer, self.patient_id)
+
+
+def find_patient(database: Database, patient_id: str, issuer: str | None = None) -> PatientKey:
+    """Return the person with this ID; ``issuer`` may be None where studies of one issuer only have the ID.
+
+    Raises
+    ------
+    ConfigurationError
+        The ID is empty, which names nobody, or several issuers gave it.
+    """
+    wanted = patient_id.strip()
+    if not wanted:
+        raise ConfigurationError("an empty Patient ID names nobody", hint="give the ID as it stands in the images")
+    if issuer is not None:
+        return PatientKey(wanted, issuer.strip())
+    with database.begin() as connection:
+        issuers = list(connection.execute(_ISSUERS, {"patient_id": wanted}).scalars())
+    if len(issuers) > 1:
+        named = ", ".join(repr(name) if name else "none ('')" for name in issuers)
+        raise ConfigurationError(f"this Patient ID is one of {len(issuers)} persons, by issuer: {named}", hint="give --issuer")
+    return PatientKey(wanted, *issuers)

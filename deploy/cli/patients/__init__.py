@@ -1,0 +1,1 @@
+"""Commands about all data of one person: the record for the person, and its erasure."""

@@ -1,0 +1,40 @@
+"""Finds the refused data sets of one person: their rows do not say whose they are, so that their headers are read."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.errors import IntakeError, StorageError
+
+if TYPE_CHECKING:
+    from db.blobs.reader import BlobReader
+    from db.engine import Database
+    from db.patients.patient_key import PatientKey
+
+MOST_ITEMS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedOfPatient:
+    """Numbers of refused data sets: ``ids`` are of the person, ``unreadable`` do not say whose they are."""
+
+    ids: tuple[int, ...]
+    unreadable: tuple[int, ...]
+
+
+def quarantined_of(database: "Database", blobs: "BlobReader", patient: "PatientKey") -> QuarantinedOfPatient:
+    """Return which refused data sets are of a person, by Patient ID and issuer in their headers."""
+    from db.listings.quarantine import list_quarantined
+    from imaging.headers.patient_identity import read_patient_identity
+
+    found: list[int] = []
+    unreadable: list[int] = []
+    for item in list_quarantined(database, MOST_ITEMS):
+        try:
+            patient_id, issuer = read_patient_identity(blobs.fetch(item.sha256))
+        except (IntakeError, StorageError, OSError):  # why it was refused, or its blob is missing
+            patient_id, issuer = "", ""
+        if not patient_id:
+            unreadable.append(item.id)
+        elif (patient_id, issuer) == (patient.patient_id, patient.issuer):
+            found.append(item.id)
+    return QuarantinedOfPatient(tuple(sorted(found)), tuple(sorted(unreadable)))
