@@ -55,6 +55,12 @@ FAILPOINTS = MappingProxyType(
         "send.settled": "the outcome of the delivery is committed",
         "commit.asked": "the destination has accepted a storage commitment request; the database does not know",
         "commit.reported": "its report is written, not committed",
+        # patients erase
+        "erase.begun": "the erasure is recorded; nothing is deleted",
+        "erase.written": "some rows of a unit are deleted, not committed",
+        "erase.committed": "some rows of a unit are deleted; their files are there",
+        "erase.emptied": "every row is deleted; the files are there",
+        "erase.removed": "all rows and files are deleted; the erasure is not marked as ended",
     }
 )
 

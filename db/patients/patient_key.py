@@ -8,7 +8,8 @@ from core.errors import ConfigurationError
 from db import audit
 from db.engine import Database
 
-_ISSUERS = text("SELECT DISTINCT issuer_of_patient_id FROM studies WHERE patient_id = :patient_id ORDER BY 1")
+_ISSUERS = text("SELECT DISTINCT issuer_of_patient_id FROM studies WHERE patient_id = :patient_id")
+_ERASURES = text("SELECT patient, issuer FROM erasures WHERE finished_at IS NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class PatientKey:
 
 
 def find_patient(database: Database, patient_id: str, issuer: str | None = None) -> PatientKey:
-    """Return the person with this ID; ``issuer`` may be None where studies of one issuer only have the ID.
+    """Return the person with this ID; ``issuer`` may be None where studies, or erasures that were interrupted, name one issuer only.
 
     Raises
     ------
@@ -37,8 +38,10 @@ def find_patient(database: Database, patient_id: str, issuer: str | None = None)
     if issuer is not None:
         return PatientKey(wanted, issuer.strip())
     with database.begin() as connection:
-        issuers = list(connection.execute(_ISSUERS, {"patient_id": wanted}).scalars())
+        issuers = set(connection.execute(_ISSUERS, {"patient_id": wanted}).scalars())
+        erasures = connection.execute(_ERASURES).all()
+    issuers |= {row.issuer for row in erasures if PatientKey(wanted, row.issuer).reference(database) == row.patient}
     if len(issuers) > 1:
-        named = ", ".join(repr(name) if name else "none ('')" for name in issuers)
+        named = ", ".join(repr(name) if name else "none ('')" for name in sorted(issuers))
         raise ConfigurationError(f"this Patient ID is one of {len(issuers)} persons, by issuer: {named}", hint="give --issuer")
     return PatientKey(wanted, *issuers)

@@ -87,7 +87,7 @@ _PARTS = {
         SELECT e.at, e.actor, e.action, e.details FROM audit_events e
         WHERE e.details ->> 'patient' = :reference AND e.action LIKE 'patient.%' ORDER BY e.id
     """,
-    "archived_months": "SELECT name, begins_at, ends_at, file FROM audit_months WHERE archived_at IS NOT NULL ORDER BY ends_at",
+    "archived_months": "SELECT name, ends_at, file FROM audit_months WHERE archived_at IS NOT NULL ORDER BY ends_at",
 }
 _NOW = text("SELECT node_now()")
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from core.errors import StorageError
 from core.records import InstanceHeader
@@ -26,6 +27,7 @@ from db.notify import notify
 from db.row_values import clean_text, header_to_json
 
 CHECK_AFTER_S = 1.0  # a series that is being received is checked for completion once a second, not at every instance
+MOST_TRIES = 3
 
 _ADMIT = """
     SELECT place, new_instance, of_unit, of_revision FROM admit_instances(CAST(%(batch)s AS jsonb), %(check_after_s)s)
@@ -93,18 +95,29 @@ def admit_instance(
     StorageError
         The database does not respond; nothing was written.
     """
+    arrival, tries = Arrival(header, blob, kind, association_id, source), 1
+    while True:
+        try:
+            return _admit_alone(database, arrival)
+        except IntegrityError:  # its study was erased at this moment (`db.patients.erasure`): now it is new
+            if tries == MOST_TRIES:
+                raise
+            tries += 1
+
+
+def _admit_alone(database: Database, arrival: Arrival) -> Admission:
     secret = database.installation()[1]
-    arrival = Arrival(header, blob, kind, association_id, source)
     with database.begin() as connection:
         rows = connection.exec_driver_sql(*admission_statement([arrival], secret)).all()
         (admission,) = read_admissions(rows)
         values = _values(arrival, secret)
         admission = admission or _admit_known_uid(connection, values | {"unit_id": rows[0].of_unit, "revision": rows[0].of_revision})
     if admission.result is AdmissionResult.DUPLICATE:  # its row was committed before, so that the removal of its file was looked for
-        if admission.replaced and content_conflicts.compare_again(database, admission.instance_id, actor=f"ae:{clean_text(source)}"):
+        actor = f"ae:{clean_text(arrival.source)}"
+        if admission.replaced and content_conflicts.compare_again(database, admission.instance_id, actor=actor):
             return replace(admission, result=AdmissionResult.UNDECIDED)
         return admission
-    return replace(admission, removed=bool(removals.find_requested(database, [blob.sha256])))
+    return replace(admission, removed=bool(removals.find_requested(database, [arrival.blob.sha256])))
 
 
 def admission_statement(arrivals: Sequence[Arrival], secret: bytes) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
+from psycopg2 import IntegrityError
+
 from core.failpoints import failpoint
 from core.records import InstanceHeader
 from core.states import UnitKind
@@ -128,9 +130,10 @@ class GroupAdmitter:
                 failpoint("receive.committed")
             else:
                 connection.close()
-        except Exception:
-            # Each is admitted alone now: one of them may be the cause, or the server was restarted, which loses no instance.
-            alone = len(group) == 1 and connection.open
+        except Exception as error:
+            # Each is admitted alone now: one of them may be the cause, or the server was restarted, which loses no instance, or a unit was
+            # erased at this moment (`db.patients.erasure`), and is new now.
+            alone = len(group) == 1 and connection.open and not isinstance(error, IntegrityError)
             connection.close()
             if alone:
                 raise

@@ -9,6 +9,7 @@ from tests.chaos.node_under_test import ROLES, NodeUnderTest
 # A worker takes several seconds of processor time to start, the others one or two: it is killed less often.
 VICTIMS = (*ROLES, "worker child", "listen", "conduct", "relay", "send", "postgres", "broker")
 WORKER_AREAS = ("worker", "claim", "finish")
+COMMAND_AREAS = ("erase",)  # of commands, which the node under test does not run: tests/deploy/cli/patients kills them
 DECIDING_ROLES = ("conduct", "relay", "send")
 FAILPOINT_WAIT_S = 3.0
 
@@ -32,9 +33,10 @@ def kill_all_roles(target: NodeUnderTest, rng: random.Random) -> None:
 def kill_at_failpoint(target: NodeUnderTest, rng: random.Random) -> None:
     """Kill the next process that reaches a failpoint. All failpoints are used before one is used again."""
     killed_at = [failpoint for failpoint, fault in target.failpoints.fired() if fault == "kill"]
-    times = {name: killed_at.count(name) * (3 if name.partition(".")[0] in WORKER_AREAS else 1) for name in FAILPOINTS}
+    reached = [name for name in FAILPOINTS if name.partition(".")[0] not in COMMAND_AREAS]
+    times = {name: killed_at.count(name) * (3 if name.partition(".")[0] in WORKER_AREAS else 1) for name in reached}
     armed = set(target.failpoints.armed())
-    candidates = [name for name in FAILPOINTS if times[name] == min(times.values()) and name not in armed]
+    candidates = [name for name in reached if times[name] == min(times.values()) and name not in armed]
     if not candidates:
         return
     failpoint = rng.choice(candidates)

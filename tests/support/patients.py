@@ -15,7 +15,21 @@ from db.receive import admission
 from db.receive.quarantine import quarantine_instance
 from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
-from tests.support.records import Sender, claim, complete, deliver_all, header, identity, plan, prediction, report, rows, scalar, timings
+from tests.support.records import (
+    Sender,
+    claim,
+    complete,
+    deliver_all,
+    header,
+    identity,
+    plan,
+    prediction,
+    report,
+    rows,
+    run,
+    scalar,
+    timings,
+)
 from tests.support.series import encoded, image
 
 OUTLINES = b"the same outlines for every result"
@@ -67,6 +81,7 @@ def store_study(
     finding = int(str(scalar(database, f"SELECT id FROM findings WHERE job_id = {job_id}")))
     draft = VerdictDraft(VerdictKind.ACCEPTED, finding)
     give_verdict(database, job_id, draft, user="green", seen=SeenResult(1, database.now(), 1000))
+    run(database, "UPDATE assessments SET state = 'done', finished_at = node_now() WHERE state = 'queued'")
     study = int(str(scalar(database, f"SELECT id FROM studies WHERE study_instance_uid = '{uid}'")))
     audit.record_now(database, actor="user:green", action="study.viewed", subject=f"study:{study}", details={"from": "10.0.0.9"})
     return StoredStudy(study, uid, job_id, images, result)

@@ -3,11 +3,8 @@
 import typer
 
 from deploy.cli.patients.access import access_patient
+from deploy.cli.patients.erase import erase_patient
 
-app = typer.Typer(help="All data of one person.")
+app = typer.Typer(help="Report and erase all data of one person.")
 app.command("access")(access_patient)
-
-
-@app.callback()
-def _group() -> None:
-    """Make `patients access` a command of a group; a group with one command would otherwise be that command."""
+app.command("erase")(erase_patient)

@@ -28,12 +28,12 @@ COMMANDS = [
     *("users token add", "users token list", "users token revoke"),
     *("train federated kits", "train federated server", "train federated client", "train federated export"),
     *("jobs rerun", "deliveries resend", "deliveries give-up", "audit months", "audit archive", "audit restore"),
-    "patients access",
+    *("patients access", "patients erase"),
 ]
 LISTINGS = [
     *("models list", "models compare", "models drift", "jobs list", "deliveries list", "results export", "audit export", "rules test"),
     *("destinations echo", "doctor", "reload", "quarantine list", "retention run", "rules unrouted", "routes list", "users list"),
-    *("jobs rerun", "deliveries resend", "deliveries give-up", "audit months", "commitments list", "patients access"),
+    *("jobs rerun", "deliveries resend", "deliveries give-up", "audit months", "commitments list", "patients access", "patients erase"),
 ]
 
 

@@ -24,18 +24,6 @@ pytestmark = pytest.mark.services
 ANN, OTHER_ANN, BOB = PatientKey("P-1"), PatientKey("P-1", "HOSPITAL B"), PatientKey("<b>P-2")
 
 
-@pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "data" / "blobs")
-
-
-@pytest.fixture
-def config(tmp_path: Path, database_url: str) -> Path:
-    path = tmp_path / "node.toml"
-    path.write_text(f'[database]\nurl = "{database_url}"\n')
-    return path
-
-
 def _report(config: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     """The report as JSON, from standard output."""
     assert run(["patients", "access", *options, "--json", "-", "--config", str(config)]) == 0
@@ -55,7 +43,7 @@ def test_it_has_everything_of_the_person_and_nothing_of_another(
     execute(
         database,
         "INSERT INTO audit_events (actor, action, subject, details) SELECT 'cli:root', 'retention.removed', 'unit:' || id,"
-        " '{\"rule\": \"images\", \"days\": 30, \"images\": 1}' FROM units",
+        ' \'{"rule": "images", "days": 30, "images": 1}\' FROM units',
     )
     found = _report(config, capsys, "P-1")
     assert found["patient"] == {

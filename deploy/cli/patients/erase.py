@@ -1,0 +1,117 @@
+"""``patients erase``: deletes everything that the node stores of one person, and says what it cannot delete."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import ConfigurationError, NodeError
+from deploy.cli.common import MOST_ID, AsJson, Config, open_database, operator_name
+from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, ReasonOption, Yes
+from deploy.cli.patients.options import Issuer, PatientId
+from deploy.terminal import print_json, print_message
+
+if TYPE_CHECKING:
+    from db.patients.erasure_plan import ErasurePlan
+
+
+def erase_patient(
+    patient_id: PatientId,
+    issuer: Issuer = None,
+    reason: ReasonOption = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="erase what waits too: queued analyses, pending deliveries, incomplete series")
+    ] = False,
+    whole_studies: Annotated[
+        bool, typer.Option("--whole-studies", help="erase images too that name another person but came in a study of this one")
+    ] = False,
+    quarantined: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--quarantined", metavar="ID", max=MOST_ID, help="erase this refused data set too; may be repeated", show_default=False
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase everything that is stored of one person.
+
+    Images, results, findings, verdicts, refused data sets, uploads, and the rows about them (GDPR Art. 17). The audit trail stays, without
+    an identity.
+    What destinations hold is listed: it is not recalled. An erasure that was interrupted is continued by the same command.
+    """
+    from db.blobs.open_blobs import open_blobs
+    from db.patients.erasure_plan import plan_erasure
+    from db.patients.erasure_record import has_open_erasure
+    from db.patients.patient_key import find_patient
+    from deploy.cli.patients.erasure_report import print_plan, remarks
+    from deploy.cli.patients.erasure_run import run_erasure
+    from deploy.cli.patients.quarantined import quarantined_of
+
+    manner = Manner(reason, dry_run, yes, as_json)
+    manner.check()
+    with open_database(config) as (settings, database):
+        blobs = open_blobs(settings)
+        if not blobs.removes:
+            raise ConfigurationError("files cannot be removed from this node: its store is on another one", hint="run the command there")
+        patient = find_patient(database, patient_id, issuer)
+        refused = quarantined_of(database, blobs, patient)
+        items = sorted({*refused.ids, *(quarantined or ())})
+        plan, interrupted = plan_erasure(database, patient, items), has_open_erasure(database, patient)
+        _check_reason(reason, patient.patient_id, plan)
+        unknown = [id for id in refused.unreadable if id not in items]
+        if not as_json:
+            print_plan(plan, interrupted=interrupted, dry_run=dry_run)
+        erased, sent = None, plan.sent
+        if not dry_run:
+            _check_can_be_erased(plan, interrupted, cancel=cancel, whole_studies=whole_studies)
+            if not yes and not typer.confirm("Erase it? It cannot be undone.", err=True):
+                raise NodeError("nothing was changed")
+            erasure, erased = run_erasure(
+                settings, database, blobs, patient, plan, items, actor=operator_name(), reason=reason.strip(), cancel=cancel
+            )
+            sent = erasure.sent
+        reference = patient.reference(database)
+    if as_json:
+        print_json(
+            {
+                "patient": reference,
+                "interrupted_before": interrupted,
+                "planned": plan.counts,
+                "busy": plan.busy,
+                "waiting": plan.waiting,
+                "images_of_other_persons": plan.mixed,
+                "images_in_other_studies": plan.elsewhere,
+                "refused_data_sets_of_unknown_persons": unknown,
+                "sent": [asdict(one) for one in sent],
+                "erased": erased,
+            }
+        )
+        return
+    for sentence in remarks(plan, sent, unknown, reference, erased):
+        print_message(sentence)
+
+
+def _check_reason(reason: str, patient_id: str, plan: "ErasurePlan") -> None:
+    """Refuse a reason that names the person: the audit trail keeps it for ever."""
+    text = reason.casefold()
+    words = {patient_id, *plan.names, *(part for name in plan.names for part in name.replace("=", "^").split("^"))}
+    if any(len(word.strip()) > 2 and word.strip().casefold() in text for word in words):
+        raise ConfigurationError("the reason names the person, and the audit trail keeps it", hint="name a file number or a date instead")
+
+
+def _check_can_be_erased(plan: "ErasurePlan", interrupted: bool, *, cancel: bool, whole_studies: bool) -> None:
+    """Raise NodeError where something forbids the erasure now; nothing was changed then."""
+    if plan.is_empty and not interrupted:
+        raise NodeError("nothing is stored of this person", hint="see `dicom-node patients access`; another issuer is another person")
+    if plan.busy:
+        what = ", ".join(f"{count} {kind}" for kind, count in plan.busy.items())
+        raise NodeError(f"the node works with the data: {what}", hint="wait until it has ended, then run the command again")
+    if plan.waiting and not cancel:
+        what = ", ".join(f"{count} {kind}" for kind, count in plan.waiting.items())
+        raise NodeError(f"work with the data waits: {what}", hint="wait until it is done, or erase it too with --cancel")
+    if plan.mixed and not whole_studies:
+        message = f"{plan.mixed} images of these studies name another person in their own header"
+        raise NodeError(message, hint="look at them with `dicom-node patients access`, then erase them too with --whole-studies")

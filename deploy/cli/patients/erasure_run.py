@@ -1,0 +1,51 @@
+"""Carries out an erasure: rows, then files, then the copies of this machine, then the proof."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from core.failpoints import failpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.settings.settings import Settings
+    from db.blobs.store import Blobs
+    from db.engine import Database
+    from db.patients.erasure_plan import ErasurePlan
+    from db.patients.erasure_record import Erasure
+    from db.patients.patient_key import PatientKey
+
+
+def run_erasure(
+    settings: "Settings", database: "Database", blobs: "Blobs", patient: "PatientKey", plan: "ErasurePlan", quarantined: Sequence[int], *,
+    actor: str, reason: str, cancel: bool,
+) -> tuple["Erasure", Mapping[str, int]]:  # fmt: skip
+    """Erase a person, or continue where an erasure was interrupted; return the erasure and what was deleted, by kind.
+
+    Raises
+    ------
+    NodeError
+        The node began to work with the data meanwhile, or rows or files could not be deleted. The erasure stays open.
+    """
+    from db.blobs import removals
+    from db.patients.erased_traces import erase_traces
+    from db.patients.erasure import erase_studies
+    from db.patients.erasure_record import begin_erasure, existing_units, finish_erasure
+    from deploy.cli.patients.viewer_copies import remove_viewer_copies
+
+    erasure = begin_erasure(database, patient, plan, actor=actor, reason=reason)
+    files = erase_traces(database, patient, erasure, quarantined)
+    _remove_uploaded(settings.uploads_dir, files)
+    erase_studies(database, erasure, cancel=cancel)
+    failpoint("erase.emptied")
+    removals.remove_blobs(database, blobs)
+    remove_viewer_copies(settings.viewer_cache_dir, lambda ids: existing_units(database, ids))
+    failpoint("erase.removed")
+    return erasure, finish_erasure(database, erasure, actor=actor)
+
+
+def _remove_uploaded(folder: "Path", files: Sequence[int]) -> None:
+    """Remove bytes of uploaded files whose rows are gone. The listener removes what a kill leaves (`UploadReceiver.clean`)."""
+    for id in files:
+        for path in (folder / str(id), *folder.glob(f"{id}.*")):
+            path.unlink(missing_ok=True)
