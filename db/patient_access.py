@@ -14,7 +14,8 @@ from db.worklist.study import VIEWS_OF_A_STUDY
 MOST_EXPORTS = 50
 
 _STUDIES = text("""
-    SELECT id, study_instance_uid, accession_number, study_date, first_received_at FROM studies WHERE patient_id = :patient_id ORDER BY id
+    SELECT id, study_instance_uid, accession_number, study_date, first_received_at, issuer_of_patient_id
+    FROM studies WHERE patient_id = :patient_id ORDER BY id
 """)
 _JOBS = text("SELECT j.id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids)")
 # Views of one study, of lists of studies, and of lists of units, jobs and deliveries, whose events hold the numbers that were shown.
@@ -53,26 +54,34 @@ class PatientAccess:
     """The data of one patient: ``studies`` that are held, ``views`` by people, ``deliveries`` to destinations.
 
     ``exports``: the last files with the data of many patients that were made since the first of these studies was received.
+    ``issuers`` have given the ID: those of one person each. Of several nothing is returned until one is named.
     """
 
     studies: list[Any]
     views: list[Any]
     deliveries: list[Any]
     exports: list[Any]
+    issuers: list[str]
 
 
-def patient_access(database: Database, patient_id: str, *, actor: str, address: str) -> PatientAccess:
-    """Return who has viewed and who has received the data of a patient; asking for it is an audit event with a keyed reference."""
+def patient_access(database: Database, patient_id: str, *, issuer: str | None = None, actor: str, address: str) -> PatientAccess:
+    """Return who has viewed and who has received the data of a patient; asking for it is an audit event with a keyed reference.
+
+    ``issuer``: Issuer of Patient ID; None: of whoever has given the ID, where that is one.
+    """
     with database.begin() as connection:
-        studies = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
+        named = list(connection.execute(_STUDIES, {"patient_id": patient_id}))
+        issuers = sorted({study.issuer_of_patient_id for study in named})
+        wanted = issuers[0] if issuer is None and len(issuers) == 1 else issuer
+        studies = [study for study in named if study.issuer_of_patient_id == wanted]
         ids = [study.id for study in studies]
         views = read_views(connection, ids)
         deliveries = list(connection.execute(_DELIVERIES, {"ids": ids}))
         exports = read_exports(connection, ids)
-        reference = audit.patient_reference(database.installation()[1], "", patient_id)
+        reference = audit.patient_reference(database.installation()[1], wanted or "", patient_id)
         details = {"from": address, "patient": reference, "studies": len(ids)}
         audit.record(connection, actor=actor, action="patient.access_read", subject="audit", details=details)
-    return PatientAccess(studies, views, deliveries, exports)
+    return PatientAccess(studies, views, deliveries, exports, issuers)
 
 
 def read_views(connection: Connection, studies: list[int]) -> list[Any]:

@@ -102,12 +102,16 @@ class ExportOfMany(Resource):
 
 
 class AccessReport(Resource):
-    """Who has viewed and who has received the data of one patient; ``exports``: the last 50 that may contain them."""
+    """Who has viewed and who has received the data of one patient; ``exports``: the last 50 that may contain them.
+
+    ``issuers`` of the Patient ID: where they are several, they are those of several persons, and one has to be named.
+    """
 
     studies: list[AccessedStudy]
     views: list[PatientView]
     deliveries: list[PatientDelivery]
     exports: list[ExportOfMany]
+    issuers: list[str]
 
 
 def _filter(
@@ -119,6 +123,7 @@ def _filter(
 
 Wanted = Annotated[AuditFilter, Depends(_filter)]
 PatientId = Annotated[str, Query(min_length=1, max_length=64, pattern=NO_NUL)]
+Issuer = Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Issuer of Patient ID; empty for none.")]
 
 
 def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
@@ -157,8 +162,9 @@ def build_router(accounts: Accounts, settings: Settings) -> APIRouter:
         return None if found is None else LastVerification.model_validate(found)
 
     @routes.get("/patient-access", summary="Access report of a patient")
-    def access_report(viewer: AsViewer, patient_id: PatientId) -> AccessReport:
+    def access_report(viewer: AsViewer, patient_id: PatientId, issuer: Issuer = None) -> AccessReport:
         """Return who has viewed and who has received the data of a patient; asking is an audit event with a keyed reference."""
-        return AccessReport.model_validate(patient_access(database, patient_id, actor=viewer.actor, address=viewer.address))
+        found = patient_access(database, patient_id, issuer=issuer, actor=viewer.actor, address=viewer.address)
+        return AccessReport.model_validate(found)
 
     return routes

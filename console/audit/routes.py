@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from console.audit.downloads import EVENT_COLUMNS, download
 from console.auth.guard import Accounts, AsViewer
 from console.auth.replies import page
-from console.parameters import Before, SearchText, read_date
+from console.parameters import NO_NUL, Before, SearchText, read_date
 from core.settings.settings import Settings
 from db.anchor.anchor_key import public_key_file
 from db.anchor.anchor_state import last_anchor
@@ -42,6 +42,7 @@ def _read_filter(
 
 
 Wanted = Annotated[AuditFilter, Depends(_read_filter)]
+Issuer = Annotated[str | None, Query(max_length=64, pattern=NO_NUL)]
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
@@ -84,11 +85,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
         return download("audit", EVENT_COLUMNS, rows, as_json=format == "json")
 
     @routes.get("/audit/patient")
-    def access_report(request: Request, viewer: AsViewer, patient_id: SearchText = "") -> Response:
+    def access_report(request: Request, viewer: AsViewer, patient_id: SearchText = "", issuer: Issuer = None) -> Response:
         """Show who has viewed and who has received the data of one patient."""
         wanted, found = patient_id.strip(), None
         if wanted:
-            found = patient_access(database, wanted, actor=viewer.actor, address=viewer.address)
+            named = None if issuer is None else issuer.strip()
+            found = patient_access(database, wanted, issuer=named, actor=viewer.actor, address=viewer.address)
         return page(templates, request, "patient_access.html", patient_id=wanted, found=found)
 
     return routes

@@ -90,6 +90,23 @@ def test_the_access_report_says_who_viewed_and_who_received(browser: Browser, da
     assert "=1+1" not in str(row), "the event holds a keyed reference"
 
 
+def test_the_access_report_tells_the_persons_of_two_issuers_apart(browser: Browser, database: Database) -> None:
+    for number, issuer in ((7, ""), (8, "HOSPITAL B")):
+        Sender(database).send(1, study=f"1.{number}", series=f"1.{number}.1", patient_id="SAME", issuer_of_patient_id=issuer)
+    first, second = (f'href="/studies/{id}"' for (id,) in rows(database, "SELECT id FROM studies WHERE patient_id = 'SAME' ORDER BY id"))
+    page = browser.get("/audit/patient?patient_id=SAME").text
+    assert "that of several persons" in page
+    assert first not in page
+    assert second not in page
+    assert 'href="/audit/patient?patient_id=SAME&amp;issuer=HOSPITAL%20B"' in page
+    page = browser.get("/audit/patient?patient_id=SAME&issuer=HOSPITAL+B").text
+    assert (first in page, second in page) == (False, True)
+    page = browser.get("/audit/patient?patient_id=SAME&issuer=").text
+    assert (first in page, second in page) == (True, False)
+    found = browser.get("/api/v1/audit/patient-access", params={"patient_id": "SAME"}).json()
+    assert (found["issuers"], found["studies"]) == (["", "HOSPITAL B"], [])
+
+
 def test_the_access_report_finds_lists_of_units_and_jobs_pages_of_views_and_exports(browser: Browser, database: Database) -> None:
     Sender(database).send(1, study="1.9", series="1.9.1", patient_id="UNROUTED")
     complete(database, study="1.9", reason="no route takes it")
