@@ -20,7 +20,7 @@ SAFE_KEYS = frozenset({
     "job", "unit", "delivery", "attempt", "attempts", "queue", "worker", "count", "seconds", "rate", "bytes", "free_bytes",
     "syntax", "sop_class", "path_kind", "path", "url", "error", "hint", "rule", "held", "expected", "device", "threads", "pid",
     "signal", "age_s", "backlog", "released", "kind", "priority", "revision", "route", "routes", "exception", "limit", "at",
-    "listener", "processes", "final", "number", "pause_s",
+    "listener", "processes", "final", "number", "pause_s", "accepted", "refused", "instance", "conditions",
 })
 # fmt: on
 _UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b")
@@ -46,6 +46,12 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
         elif isinstance(value, str) and key not in {"timestamp", "sop_class", "syntax", "digest"}:
             event[key] = scrub(value)
     return event
+
+
+def logs_debug() -> bool:
+    """Whether events of level debug are written: for facts that take work to collect."""
+    loggers = structlog.get_config()["wrapper_class"]  # the class is asked, because a logger takes microseconds to make
+    return bool(loggers.is_enabled_for(None, logging.DEBUG))
 
 
 class _LibraryHandler(logging.Handler):

@@ -138,7 +138,10 @@ class ModelsSection(Section):
 class LogsSection(Section):
     """``[logs]``: level and format of the log on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is written.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="Lowest level that is written; `debug` adds [each decision and attempt](operations.md#the-log).",
+    )
     format: Literal["json", "console"] = Field(default="json", description="`json` for machines, `console` for people.")
 
 

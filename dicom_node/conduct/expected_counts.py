@@ -60,6 +60,7 @@ class ExpectedCounts:
                     self._paused_until[unit.source] = time.monotonic() + PAUSE_AFTER_FAILURE_S
             else:
                 units.record_expected_count(self._database, unit.id, count.value)
+                self._log.debug("source_counted", source=unit.source, unit=unit.id, count=count.value)
         except NodeError as error:
             self._log.error("expected_count_not_stored", unit=unit.id, error=str(error))
         except Exception as error:  # the pool would drop the error without a word

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.failpoints import failpoint
+from core.logs import logs_debug
 from core.policy.completeness import count_is_due
 from core.settings.routes import Route
 from core.settings.settings import Settings
@@ -62,6 +63,8 @@ class UnitCompletion:
         """Complete a unit that is due, or set the time at which it is due again."""
         snapshot = read_unit(self._database, unit, self._policy, now)
         counting = count_is_due(snapshot.progress, self._policy, now) and self._counts.request(unit)
+        if logs_debug():
+            self._log_decision(snapshot, now)
         due_at = snapshot.decision.next_check_at
         if due_at is None:
             due_at = self._route(snapshot, now)
@@ -70,6 +73,20 @@ class UnitCompletion:
         if counting:
             due_at = min(due_at, now + timedelta(seconds=COUNT_POLL_S))
         units.postpone_check(self._database, unit.id, revision=unit.revision, until=due_at)
+
+    def _log_decision(self, snapshot: UnitSnapshot, now: datetime) -> None:
+        unit, decision = snapshot.unit, snapshot.decision
+        self._log.debug(
+            "unit_checked",
+            unit=unit.id,
+            revision=unit.revision,
+            held=unit.held,
+            expected=decision.expected,
+            state="complete" if decision.complete else "open",
+            rule=decision.rule,
+            reason=decision.reason,
+            seconds=None if decision.next_check_at is None else round((decision.next_check_at - now).total_seconds(), 3),
+        )
 
     def _match_routes(self, unit: UnitView, contents: UnitContents) -> RouteClaim:
         return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents, self._lungs.request)
@@ -81,12 +98,16 @@ class UnitCompletion:
         """
         assert snapshot.contents is not None  # the headers of a complete unit were read
         claim = self._match_routes(snapshot.unit, snapshot.contents)
+        kind = claim.reason.partition(":")[0]  # what follows quotes the header, for the console
+        names = [route.name for route in claim.routes]
+        self._log.debug("unit_routed", unit=snapshot.unit.id, routes=names, conditions=claim.conditions, reason=kind)
         if claim.waiting:
             return now + timedelta(seconds=IMAGE_POLL_S)
         choice = SeriesChoice(claim.routes, None, ())
         if any(route.per_study == "best" for route in claim.routes):
             best = self._chooser.choose(snapshot, claim.routes, now)
             if best is None:
+                self._log.debug("unit_waits", unit=snapshot.unit.id, reason="another series that the same route takes is not complete")
                 return now + timedelta(seconds=CHOICE_POLL_S)
             choice = best
         plans, problems = self._job_plans(choice.routes)
@@ -125,6 +146,22 @@ class UnitCompletion:
             return
         failpoint("complete.committed")
         self.completed += 1
+        self._log_jobs(unit.id, jobs, plans)
         rule, names = snapshot.decision.rule, [route.name for route in routes]
-        kind = reason.partition(":")[0]  # what follows quotes the header, for the console
+        kind = reason.partition(":")[0]
         self._log.info("unit_complete", unit=unit.id, rule=rule, held=unit.held, routes=names, count=len(jobs), reason=kind)
+
+    def _log_jobs(self, unit: int, jobs: Sequence[int], plans: Sequence[JobPlan]) -> None:
+        for job, plan in zip(jobs, plans, strict=True):
+            self._log.debug(
+                "job_queued",
+                job=job,
+                unit=unit,
+                model=plan.model,
+                version=plan.model_version,
+                digest=plan.pipeline_digest[:12],
+                kind="shadow" if plan.shadow else "reported",
+                priority=plan.priority.value,
+                destination=", ".join(plan.destinations),
+                reason=plan.failure_reason,
+            )

@@ -5,9 +5,11 @@ are mostly zeros, are offered deflated (PS3.5 A.5) to destinations with ``deflat
 no other compression of pixels that are packed eight to a byte, and several do not read this one.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Self
 
+import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
@@ -19,9 +21,11 @@ from pydicom.uid import (
 )
 from pynetdicom.association import Association
 
+from core.logs import logs_debug
 from core.settings.destinations import Destination
 from core.settings.settings import Settings
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult, decode_object
+from dicom_node.negotiated_contexts import describe_contexts
 from dicom_node.peer_echo import echo_peer
 from dicom_node.requestor import NoAssociation, dimse_address, request_association, requestor
 from dicom_node.statuses import SendOutcome, classify_status
@@ -60,8 +64,18 @@ class StoreTransport:
         for sop_class, syntaxes in self._proposed.items():
             for syntax in syntaxes:  # one context each: a peer accepts one syntax of a context, and would hide which others it supports
                 entity.add_requested_context(sop_class, syntax)
+        began = time.monotonic()
         self._association = request_association(entity, dimse_address(self._destination))
+        if logs_debug():
+            self._log_association(time.monotonic() - began)
         return self
+
+    def _log_association(self, seconds: float) -> None:
+        association, log = self._association, structlog.get_logger().bind(destination=self._destination.name, seconds=round(seconds, 3))
+        if isinstance(association, NoAssociation):
+            log.debug("destination_not_associated", reason=association.reason)
+        else:
+            log.debug("destination_associated", **describe_contexts(association))
 
     def __exit__(self, *_: object) -> None:
         association, self._association = self._association, NoAssociation("the association is over")

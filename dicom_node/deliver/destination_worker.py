@@ -74,6 +74,7 @@ class DestinationWorker:
         )
         if not claimed:
             return POLL_INTERVAL_S
+        structlog.get_logger().debug("deliveries_claimed", destination=self._destination.name, count=len(claimed))
         failpoint("send.claimed")
         with LeaseRenewal(self._database, claimed, self._lease_s):
             self._send(self._load(claimed))
@@ -129,6 +130,7 @@ class DestinationWorker:
                     self._settlement.put_back(delivery, not_sent)
                     continue
                 result = self._attempt(transport, outgoing)
+                self._log_attempt(delivery, len(outgoing.content), result, time.monotonic() - started)
                 if result.connection_lost:
                     not_sent = result.reason
                     self.outage.begin(result.reason, unreachable=result.unreachable)
@@ -138,6 +140,21 @@ class DestinationWorker:
                     failpoint("send.taken")
                     self._settle(delivery, result, time.monotonic() - started)
                     failpoint("send.settled")
+
+    def _log_attempt(self, delivery: ClaimedDelivery, size_bytes: int, result: SendResult, seconds: float) -> None:
+        structlog.get_logger().debug(
+            "object_sent" if not result.unreachable else "object_not_sent",
+            destination=self._destination.name,
+            delivery=delivery.id,
+            job=delivery.job_id,
+            kind=delivery.kind,
+            attempt=delivery.attempt,
+            bytes=size_bytes,
+            outcome=result.outcome.value,
+            status_hex=None if result.status is None else f"{result.status:04X}",
+            reason=result.reason,
+            seconds=round(seconds, 3),
+        )
 
     def _attempt(self, transport: Transport, outgoing: OutgoingObject) -> SendResult:
         """Send one object. An error that no transport foresaw counts as an attempt: its object would else be sent again without end."""

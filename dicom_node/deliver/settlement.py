@@ -64,5 +64,6 @@ class DeliverySettlement:
         """Return a delivery that was not sent; no attempt is counted."""
         try:
             return_unsent(self._database, delivery, why=reason)
+            self._log.debug("delivery_put_back", delivery=delivery.id, job=delivery.job_id, kind=delivery.kind, reason=reason)
         except LeaseLost as error:
             self._log.warning("delivery_lease_lost", delivery=delivery.id, error=str(error))

@@ -1,12 +1,14 @@
 """Handlers of pynetdicom's events: they call the rules and the database, and turn the result into an answer of DICOM."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from pynetdicom import evt
 
+from core.logs import fingerprint, logs_debug
 from core.policy.admission import (
     INTERNAL_ERROR,
     MALFORMED_CONTEXT,
@@ -23,6 +25,7 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from dicom_node import contexts
 from dicom_node.commitment.handlers import CommitmentHandlers
+from dicom_node.negotiated_contexts import describe_contexts, uid_name
 from dicom_node.receive.back_pressure import BackPressure
 from dicom_node.receive.headers.header_check import ReceivedInstance
 from dicom_node.receive.intake import Intake
@@ -72,6 +75,7 @@ class AssociationHandlers:
         """Return what the server binds to pynetdicom's events. A C-STORE raises no event; see `store`."""
         return [
             (evt.EVT_REQUESTED, self.answer_association_request),
+            (evt.EVT_ACCEPTED, self.log_contexts),
             (evt.EVT_C_ECHO, self.answer_echo),
             (evt.EVT_N_ACTION, self._commitment.answer_request),
             (evt.EVT_N_EVENT_REPORT, self._commitment.answer_report),
@@ -127,6 +131,12 @@ class AssociationHandlers:
             self._refusal_audit.record(rejection, calling_ae=calling, called_ae=called, address=address)
         association.kill()  # the association's thread closes the connection once the rejection is sent
 
+    def log_contexts(self, event: Any) -> None:
+        """Log at level debug which presentation contexts were accepted."""
+        if logs_debug():
+            calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
+            self._log.debug("association_negotiated", calling_ae=calling, **describe_contexts(event.assoc))
+
     def _decide(
         self, calling: str, called: str, address: str, reporters: Sequence[ReportingPeer], certificate: PeerCertificate | None
     ) -> Rejection | None:
@@ -167,7 +177,22 @@ class AssociationHandlers:
         answer = self._intake.store(received, lambda: self._leases.ensure_row(admitted))
         self.stored += answer.status == SUCCESS
         self._counts.add(answer.status, spool.size_bytes)
+        if logs_debug():
+            self._log_answer(admitted.calling_ae, spool, answer)
         return answer
+
+    def _log_answer(self, source: str, spool: SpoolFile, answer: StoreAnswer) -> None:
+        self._log.debug(
+            "instance_answered",
+            source=source,
+            instance=fingerprint(spool.identity.sop_instance_uid),
+            sop_class=uid_name(spool.identity.sop_class_uid),
+            syntax=uid_name(spool.identity.transfer_syntax_uid),
+            bytes=spool.size_bytes,
+            seconds=round(time.monotonic() - spool.began, 4),
+            status_hex=f"{answer.status:04X}",
+            reason=answer.comment,
+        )
 
     def end_association(self, association: Any) -> None:
         """Release the lease of an association that is over, however it ended. May be called again."""

@@ -105,6 +105,8 @@ class AssociationLeases:
                 self._ended.append((admitted.id, how))
             self._changed.notify_all()
         self._wake_up.wake_all()
+        if admitted is not None:
+            structlog.get_logger().debug("association_ended", calling_ae=admitted.calling_ae, address=admitted.address, state=how)
 
     def stop(self, timeout_s: float) -> None:
         """End the thread, and close the rows of ended associations that are left; give up after ``timeout_s``."""

@@ -39,6 +39,8 @@ class SpoolFile:
 
     Attributes
     ----------
+    began
+        When the command of the C-STORE was read, on the monotonic clock (s).
     size_bytes
         Length of the data set that was received, without the file head; also counts what was not kept after an error.
     error
@@ -48,6 +50,7 @@ class SpoolFile:
     """
 
     def __init__(self, blobs: Blobs, identity: DataSetIdentity, *, max_bytes: int) -> None:
+        self.began = time.monotonic()
         self.size_bytes = 0
         self.error = ""
         self.beginning = b""

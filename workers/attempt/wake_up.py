@@ -53,6 +53,7 @@ def handle_wake_up(runtime: ChildRuntime) -> int:
         log.warning("claim_failed", error=str(error), hint="the wake-up is published again")
     finally:
         prefetch.give_back()
+    log.debug("wake_up_handled", count=done, seconds=round(monotonic() - began, 3))
     return done
 
 
@@ -71,6 +72,7 @@ def run_attempts(runtime: ChildRuntime, *jobs: ClaimedJob, prefetch: Prefetch) -
                 with failures_recorded(runtime, lease, job):
                     failpoint("worker.claimed", job.study_instance_uid)
                     begun.append(job)
+                    _log_attempt(job)
             if not owes_report:
                 analyse_jobs(runtime, begun, lease, prefetch, watch)
             for job in begun if owes_report else ():
@@ -78,6 +80,22 @@ def run_attempts(runtime: ChildRuntime, *jobs: ClaimedJob, prefetch: Prefetch) -
                     report_not_analysed(runtime, job, lease, watch)
     finally:
         runtime.current_jobs = ""
+
+
+def _log_attempt(job: ClaimedJob) -> None:
+    log.debug(
+        "attempt_began",
+        job=job.id,
+        unit=job.unit_id,
+        revision=job.revision,
+        attempt=job.attempt,
+        model=job.model,
+        version=job.model_version,
+        digest=job.pipeline_digest[:12],
+        priority=job.priority.value,
+        kind="report that nothing was analysed" if job.failure_state is not None else "shadow" if job.shadow else "analysis",
+        count=len(job.inputs),
+    )
 
 
 def _memory_limit_mib(runtime: ChildRuntime, job: ClaimedJob) -> int:

@@ -115,6 +115,7 @@ def publish(app: Celery, database: Database) -> int:
         failpoint("relay.sent")
         outbox.mark_published(database, [row.id for row in rows])
         failpoint("relay.published")
+        log.debug("wake_ups_published", count=len(rows))
         count += len(rows)
         if len(rows) < BATCH:
             break

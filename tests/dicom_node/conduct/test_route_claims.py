@@ -28,3 +28,13 @@ def test_patient_values_are_left_out_inside_groups_too() -> None:
 def test_patient_values_of_several_lines_are_left_out() -> None:
     reason = _reason({"PatientComments": {"pattern": "contrast"}}, PatientComments="SECRET\r\nborn 1950, wanted here")
     assert reason == "no route takes it: route 'r': PatientComments is not as wanted"
+
+
+def test_the_log_has_the_conditions_without_any_value_of_the_header() -> None:
+    wanted = {"any": [{"StudyDescription": {"pattern": "lung"}}, {"Modality": "DMS"}], "PatientID": "X1", "body_part": "chest"}
+    route = Route(name="r", model="m", destinations=("d",), priority=Priority.ROUTINE, when=parse_condition(wanted))
+    header = {"StudyDescription": "Doe, wanted SECRET", "Modality": "CT", "PatientID": "X1", "BodyPartExamined": "KNEE of DOE"}
+    assert claim_routes([route], header).conditions == (
+        "route 'r': [no]  any of:; [no]  StudyDescription, wanted a match of /lung/; [no]  Modality, wanted DMS; [yes] PatientID; "
+        "[no]  body part is not the chest"
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -18,6 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from pynetdicom.association import Association
 from structlog.testing import capture_logs
 
+from core.logs import fingerprint
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
@@ -374,3 +376,21 @@ def test_an_instance_over_the_work_budget_is_quarantined_with_the_element_named(
         assert answer.Status == 0xC000
         assert tag in list_quarantined(node.database, 10)[0].reason
     assert send_ok(node)
+
+
+def test_each_negotiation_and_answer_is_logged_at_level_debug(node: Running) -> None:
+    structlog.reset_defaults()
+    private, dataset = "1.2.826.0.1.3680043.10.543.9.9", image()
+    with capture_logs() as logged:
+        with associated(node.port, {private: [EXPLICIT], CT: [EXPLICIT]}) as association:
+            store_bytes(association, data_set_bytes(dataset), sop_class=CT, sop_instance=dataset.SOPInstanceUID)
+        wait_for(lambda: any(entry["event"] == "association_ended" for entry in logged))
+    events = {entry["event"]: entry for entry in logged}
+    assert events["association_negotiated"]["accepted"] == ["CT Image Storage: Explicit VR Little Endian"]
+    assert events["association_negotiated"]["refused"] == [f"{private}: Explicit VR Little Endian"]
+    answered = events["instance_answered"]
+    assert (answered["status_hex"], answered["instance"]) == ("0000", fingerprint(dataset.SOPInstanceUID))
+    assert answered["bytes"] == len(data_set_bytes(dataset))
+    assert 0 < answered["seconds"] < 600
+    assert events["association_ended"]["state"] == "released"
+    assert str(dataset.SOPInstanceUID) not in str(logged)
