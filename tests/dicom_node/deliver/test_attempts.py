@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from db.blobs.open_blobs import open_blobs
 from db.blobs.store import Blobs
@@ -64,3 +65,36 @@ def test_an_error_that_no_transport_foresaw_counts_as_an_attempt_of_its_object(
     said = capfd.readouterr()
     assert "sending_failed_unexpectedly" in said.out + said.err
     assert "Doe" not in said.out + said.err
+
+
+def test_each_attempt_is_logged_at_level_debug(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    structlog.reset_defaults()
+    make_report("pacs")
+    with (
+        capture_logs() as logged,
+        running(Pacs()) as pacs,
+        running_sender(make_settings(destinations=[destination(pacs.port)], delivery=QUICK_RETRIES), database, blobs),
+    ):
+        wait_for(lambda: delivery_states(database)[0][1] == "stored")
+    events = {entry["event"]: entry for entry in logged}
+    assert events["deliveries_claimed"]["count"] == 1
+    assert "Comprehensive 3D SR Storage: Explicit VR Little Endian" in events["destination_associated"]["accepted"]
+    sent = events["object_sent"]
+    assert (sent["destination"], sent["kind"], sent["attempt"], sent["outcome"], sent["status_hex"]) == ("pacs", "sr", 1, "stored", "0000")
+    assert sent["bytes"] > 0
+
+
+def test_why_nothing_was_sent_is_logged_at_level_debug(
+    database: Database, blobs: Blobs, make_settings: MakeSettings, make_report: Callable[..., str]
+) -> None:
+    structlog.reset_defaults()
+    make_report("pacs")
+    with running(Pacs()) as pacs:
+        port = pacs.port
+    with capture_logs() as logged, running_sender(make_settings(destinations=[destination(port)], delivery=QUICK_RETRIES), database, blobs):
+        wait_for(lambda: any(entry["event"] == "delivery_put_back" for entry in logged))
+    events = {entry["event"]: entry for entry in logged}
+    assert f"no connection to PACS at 127.0.0.1:{port}" in events["destination_not_associated"]["reason"]
+    assert events["object_not_sent"]["reason"] == events["delivery_put_back"]["reason"] == events["destination_not_associated"]["reason"]

@@ -1,12 +1,11 @@
 """docs/models/your-own.md: the bundle and the file that it prints can be imported as they stand."""
 
-import json
+import contextlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
-import torch
-from monai.networks.nets import DenseNet121
 
 from core.errors import ModelError
 from models import installed
@@ -30,8 +29,9 @@ def _write(tmp_path: Path) -> tuple[Path, Path]:
     (bundle / "configs" / "metadata.json").write_text('{"version": "1.0.0"}')
     (bundle / "configs" / "inference.json").write_text(_block("json"))
     about.write_text(_block("toml"))
-    network = {key: value for key, value in json.loads(_block("json"))["network_def"].items() if key != "_target_"}
-    torch.save(DenseNet121(**network).state_dict(), bundle / "models" / "model.pt")
+    (tmp_path / "weights.py").write_text(_block("python"))
+    with contextlib.chdir(tmp_path):
+        runpy.run_path("weights.py")
     return bundle, about
 
 
