@@ -9,7 +9,7 @@ from core.errors import ConfigurationError
 from deploy.cli.common import AsJson, Config, Ids, Limit, open_database, operator_name, print_done
 from deploy.terminal import print_rows, to_json_types
 
-app = typer.Typer(help="List, retry and give up storage commitment reports that failed.")
+app = typer.Typer(help="List, retry and give up reports to sources.")
 
 COLUMNS = ("id", "source", "instances", "attempts", "received_at", "failed_at", "note")
 HINT = "see `commitments list`"
@@ -17,7 +17,7 @@ HINT = "see `commitments list`"
 
 @app.command("list")
 def commitments_list(config: Config = None, as_json: AsJson = False, limit: Limit = 200) -> None:
-    """List reports to sources that could not be sent, with the reason."""
+    """List reports that could not be sent, with the reason."""
     from db.commitment.failed_reports import list_failed_reports
 
     with open_database(config) as (_, database):
@@ -41,7 +41,7 @@ def commitments_give_up(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept in the audit trail")],
     config: Config = None,
 ) -> None:
-    """Give up reports that failed: they are not sent and not listed any more."""
+    """Give up reports that failed."""
     from db.commitment.failed_reports import give_up_reports, report_refusals
 
     if not reason.strip():

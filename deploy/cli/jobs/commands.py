@@ -127,7 +127,7 @@ def deliveries_list(
 
 @deliveries.command("retry")
 def deliveries_retry(ids: Ids, config: Config = None) -> None:
-    """Send deliveries again that have failed, are held or were given up, immediately."""
+    """Send failed, held or given up deliveries again, now."""
     from db.deliveries.delivery_admin import retry_deliveries
     from db.jobs import refusal_reasons
 
