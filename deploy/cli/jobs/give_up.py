@@ -12,7 +12,7 @@ def give_up_deliveries(
     ids: DeliveryIds = None, study: Study = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Give up failed and held deliveries for good: they are not sent any more.
+    """Give up failed and held deliveries for good.
 
     With --study and no ids: all that have failed or are held of this study. What waits for a report that is given up (an assessment, a
     rejection) is given up with it. `deliveries retry` sends a delivery that was given up after all. The role send carries it out.
