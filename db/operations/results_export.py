@@ -26,22 +26,22 @@ _VERDICT = """
         'position_mm', v.position_mm, 'diameter_mm', v.diameter_mm, 'image_sop_instance_uid', v.image_sop_instance_uid, 'frame', v.frame,
         'image_point', v.image_point, 'user', v.user_name, 'at', v.at, 'seen_revision', v.seen_revision, 'seen_at', v.seen_at)
 """
-# Without a change of the job itself: its deliveries or verdicts have changed. IS NOT NULL lets the units without a job be found by index.
-_CHANGED_BESIDE = """
-    f.job_id IS NOT NULL AND f.job_id = ANY(ARRAY(SELECT d.job_id FROM deliveries d WHERE d.changed_at >= :since
-                                                  UNION SELECT v.job_id FROM verdicts v WHERE v.at >= :since))
-"""
+# Of the results that did not change themselves: those of which a delivery or a verdict did.
+_CHANGED_BESIDE = text("""
+    SELECT job_id FROM deliveries WHERE changed_at >= :since UNION SELECT job_id FROM verdicts WHERE at >= :since
+""")
+# Two parts, each of which is found by an index; one condition of both would read every finding.
 _ROWS = text(f"""
     SELECT f.*, given.verdict, missed.verdicts AS missed,
         (SELECT coalesce(jsonb_agg(jsonb_build_object('sop_instance_uid', i.sop_instance_uid, 'sha256', i.sha256) ORDER BY i.id), '[]')
          FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = f.job_id) AS inputs
-    FROM v_findings f
+    FROM (SELECT * FROM v_findings WHERE CAST(:since AS timestamptz) IS NULL OR changed_at >= :since
+          UNION ALL SELECT * FROM v_findings WHERE job_id = ANY(CAST(:jobs AS bigint[])) AND changed_at < :since) f
     LEFT JOIN LATERAL (SELECT {_VERDICT} AS verdict FROM v_verdicts v
         WHERE v.job_id = f.job_id AND v.current AND v.verdict <> 'missed' AND v.ordinal IS NOT DISTINCT FROM f.ordinal
         ORDER BY v.verdict_id DESC LIMIT 1) given ON true
     LEFT JOIN LATERAL (SELECT jsonb_agg({_VERDICT} ORDER BY v.verdict_id) AS verdicts FROM v_verdicts v
         WHERE v.job_id = f.job_id AND v.current AND v.verdict = 'missed' AND coalesce(f.ordinal, 1) = 1) missed ON true
-    WHERE CAST(:since AS timestamptz) IS NULL OR f.changed_at >= :since OR ({_CHANGED_BESIDE})
     ORDER BY f.changed_at, f.job_id, f.ordinal
 """)
 _INPUTS = text("""
@@ -74,7 +74,8 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
     Instance UID, and SHA-256 of the content.
     """
     with database.begin() as connection:
-        for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_ROWS, {"since": since}):
+        jobs = [] if since is None else connection.execute(_CHANGED_BESIDE, {"since": since}).scalars().all()
+        for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_ROWS, {"since": since, "jobs": jobs}):
             values = row_to_json(row)
             missed = [_missed(values, verdict) for verdict in values["missed"] or ()]
             for found in (values, *missed):
