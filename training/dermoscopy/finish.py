@@ -36,7 +36,7 @@ DRAWN_OF_EACH_KIND = 100
 REFUSED_OF_TRAINING = 0.015  # this share of the training images is beyond the limit of distance
 # A limit in the card of an ensemble.
 ENSEMBLE_LIMIT = (
-    "Networks of several folds answer together: the figures are of half of one fold's lesions, a tenth of the data, which none of them"
+    "Several networks answer together: the figures are of half of one fold's lesions, a tenth of the data, which none of them"
     " learned, so their intervals are wide; single networks on all data stand under cross-validation."
 )
 QUALITY_STEP = 4  # every fourth training image is enough for the limits of sharpness and exposure

@@ -1,8 +1,8 @@
 """``python -m training.federated.comparison``: three sites together, each alone, and all images in one place.
 
-``--data DIR --out DIR [--scope all]``. The start is the network of fold 0 with a last layer of zeros. The sites divide the half of fold 0
-that is not set aside; all are measured on the half that is. The network was trained on neither half. The rounds are those of
-``train federated server`` with the same plan, check and mean, in this process: FLARE only carries the weights. Written are the folders
+``--data DIR --out DIR [--scope all]``. The start is the network of fold 4 with a last layer of zeros. The sites divide the lesions of
+fold 4, on which it was not trained; all are measured on the lesions of fold 0 that are set aside from all trainings. The rounds are those
+of ``train federated server`` with the same plan, check and mean, in this process: FLARE only carries the weights. Written are the folders
 start and sites, and comparison.json (of every layer comparison-all.json). A second start continues with the trainings that are missing.
 """
 
@@ -30,7 +30,7 @@ from training.federated.uneven_sites import divide_unevenly, write_sites
 from training.federated.update_check import SiteUpdate, average, refused_updates
 
 SITES = ("north", "south", "west")
-FOLD, MEMBER = 0, "fold0"
+FOLD, MEMBER = 4, "fold4"
 PLAN = FederatedPlan(rounds=10, steps=6, min_sites=2, seed=20, learning_rate=1e-2)
 PLAN_ALL = replace(PLAN, scope=ALL, learning_rate=5e-4)  # every layer, not zeros: a tenth of the rate or less
 EPSILONS = (10.0, 100.0)  # of the last layer

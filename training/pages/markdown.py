@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_COLUMNS = 12
+TOP_DEPTH = 3  # of headings: the title and the section have the two above
 CURVE = "froc"  # a list of points, shown as a plot
 
 
@@ -18,10 +19,11 @@ def bullets(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def nested_tables(values: Mapping[str, Any], depth: int = 3) -> str:
+def nested_tables(values: Mapping[str, Any], depth: int = TOP_DEPTH) -> str:
     """Text as paragraphs, plain values as one table, tables of tables with the same keys as one table each; ``depth`` of the headings.
 
-    Neighbouring tables with the same keys become one table. Whole curves are left out, because the plots show them.
+    Neighbouring tables with the same keys become one table, and a flat table inside of another table one row. Whole curves are left out,
+    because the plots show them.
     """
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping) and key != CURVE}
     parts = [] if "measured" not in plain else [f"How it was measured: {plain.pop('measured')}."]
@@ -29,7 +31,8 @@ def nested_tables(values: Mapping[str, Any], depth: int = 3) -> str:
         parts.append(table(("", ""), [(words(key), show(value)) for key, value in plain.items()]))
     for group in neighbours_alike({key: value for key, value in values.items() if isinstance(value, Mapping)}):
         value, *others = group.values()
-        alone = rows_table(value) or nested_tables(value, min(depth + 1, 6))
+        in_one_row = rows_table(group) if depth > TOP_DEPTH else ""
+        alone = rows_table(value) or in_one_row or nested_tables(value, min(depth + 1, 6))
         parts += [f"{'#' * depth} {', '.join(map(words, group))}", rows_table(group) or columns_table(group) if others else alone]
     return "\n\n".join(parts)
 

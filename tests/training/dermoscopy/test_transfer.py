@@ -14,7 +14,7 @@ from core.errors import ModelError
 from deploy.demo.synthetic.lesion import make_lesion
 from models import registry
 from models.card import identity, read_card
-from models.classifier.efficientnet_lite import LiteTrunk
+from models.classifier.efficientnet_lite import KIND, LiteTrunk
 from models.classifier.folded_layers import fold_normalisation
 from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.model import DermoscopyClassifier
@@ -27,7 +27,7 @@ from training.dermoscopy.transfer.imagenet import read_imagenet
 from training.dermoscopy.transfer.images import TransferImages, load_transfer_images
 from training.dermoscopy.transfer.loop import train_lite
 from training.dermoscopy.transfer.recipe import TransferRecipe, transfer_rate
-from training.dermoscopy.transfer.release import LITE, make_release
+from training.dermoscopy.transfer.release import LITE, kept_folds, make_release
 from training.dermoscopy.transfer.sampling import ABSENT, adjusted_loss, sample_archives
 from training.dermoscopy.transfer.train import main, read_lite, write_lite
 
@@ -161,7 +161,7 @@ def test_a_release_joins_the_kinds_of_networks_with_equal_weight(data: Path, tmp
     assert card.metrics["external"]["n"] == 2  # one of each class of the test part
     tables = card.network["members"]
     assert list(tables)[:2] == [LITE, f"{LITE}2"]
-    assert [tables[name].get("weight", 1.0) for name in tables] == [2.5, 2.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert [tables[name].get("weight", 1.0) for name in tables] == [0.5, 0.5, 1.0]
     square, facts = np.random.default_rng(1).integers(0, 255, (224, 224, 3), np.uint8), np.zeros((1, FACTS), np.float32)
     ensemble = model._ensemble
     known = torch.from_numpy(facts)
@@ -170,3 +170,31 @@ def test_a_release_joins_the_kinds_of_networks_with_equal_weight(data: Path, tmp
     kinds = [[each[name] for name in tables if (name in (LITE, f"{LITE}2")) is lite_kind] for lite_kind in (True, False)]
     wanted = np.mean(kinds[0], axis=0) / 2 + np.mean(kinds[1], axis=0) / 2
     np.testing.assert_allclose(model.run_networks([square], facts).logits[0], wanted, atol=1e-4)
+
+
+def test_a_release_can_have_one_network_of_the_mean_of_the_weights(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    lites = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        lites.append(write_lite(build_lite({"facts": FACTS}, 7).eval(), tmp_path / name))
+    options = {"version": "9.0.0", "input_px": 64, "progress": lambda _: None, "limit_per_class": 1}
+    make_release(data, lites, tmp_path, members=["fold4"], averaged=True, **options)
+    card = read_card(tmp_path / "card.toml")
+    assert list(card.network["members"]) == [LITE, "fold4"]
+    assert list(card.training["members"]) == ["fold4"]
+    assert card.training["transfer"]["averaged"]
+    released, first, second = (read_lite(path).head.weight for path in (tmp_path / card.weights, *lites))
+    torch.testing.assert_close(released, (first + second) / 2)
+
+
+def test_the_network_that_measures_the_distance_is_kept() -> None:
+    card = read_card(registry.folder(NAME) / "card.toml")
+    (table,) = (table for table in card.network["members"].values() if table["kind"] != KIND)
+    several = replace(card, network={"members": {"fold3": table, "fold4": table}})
+    assert list(kept_folds(several, [])) == ["fold3", "fold4"]
+    assert list(kept_folds(several, ["fold4"])) == ["fold4"]
+    with pytest.raises(ModelError, match="has no network fold7"):
+        kept_folds(several, ["fold7", "fold4"])
+    with pytest.raises(ModelError, match="fold4 measures the distance"):
+        kept_folds(several, ["fold3"])

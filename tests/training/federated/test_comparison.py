@@ -29,7 +29,7 @@ SITES = ("north", "south", "west")
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network of fold 0 with a last layer of zeros."""
-    return write_clear_start("fold0", tmp_path_factory.mktemp("start"))
+    return write_clear_start("fold4", tmp_path_factory.mktemp("start"))
 
 
 def test_every_image_is_at_one_site_and_no_lesion_at_two() -> None:

@@ -26,7 +26,7 @@ ROUND = {"round": 0, "accepted": {"north": {"images": 9, "loss": 0.5}}, "refused
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clear_start("fold0", tmp_path_factory.mktemp("model"))
+    return write_clear_start("fold4", tmp_path_factory.mktemp("model"))
 
 
 def test_a_stopped_training_continues_with_weights_and_rounds_of_the_same_moment(model: Path, tmp_path: Path) -> None:

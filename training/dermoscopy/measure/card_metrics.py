@@ -39,7 +39,7 @@ MORE = (
     "the patient; melanoma_operating_points: of the same held-out images, from which the card's thresholds were taken"
 )
 TRANSFER = (
-    ENSEMBLE.replace("the networks of the folds answering", "the networks of the folds and the EfficientNets answering")
+    ENSEMBLE.replace("the networks of the folds answering", "the card's networks of folds and EfficientNets answering")
     .replace("of the last epoch, no epoch was selected", "of the last epoch or step, none was selected")
     .replace("nothing external was measured", MORE)
 )

@@ -1,7 +1,8 @@
 """``python -m training.dermoscopy.transfer.release``: add EfficientNets to the networks of the folds, calibrate and measure the whole.
 
-``--data DIR --lite FILE [--lite FILE ...] --out DIR``. ``--base`` is a folder with card and weights (default: the shipped model); its
-EfficientNets, if it has any, are replaced. Written are weights.safetensors, card.toml, metrics.json and the table of held-out images.
+``--data DIR --lite FILE [--lite FILE ...] [--average] [--member fold4] --out DIR``. ``--base`` is a folder with card and weights
+(default: the shipped model); its EfficientNets, if it has any, are replaced. Written are weights.safetensors, card.toml, metrics.json and
+the table of held-out images.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from models.card import DataSource, read_card
+from core.errors import ModelError
+from models.card import DataSource, ModelCard, read_card
 from models.classifier.efficientnet_lite import KIND
 from models.dermoscopy.ensemble import Ensemble
 from models.dermoscopy.model import DermoscopyClassifier
@@ -25,6 +27,7 @@ from models.dermoscopy.postprocess import MELANOMA, OPERATING_POINTS
 from models.dermoscopy.preprocess import FINE_PX, reduced_square
 from models.torch_threads import cpu_threads
 from training import drawn_pictures
+from training.average_weights import average_weights
 from training.classifier_metrics import rounded
 from training.dermoscopy.finish import DRAWN_OF_EACH_KIND, MODEL_FOLDER, write_release
 from training.dermoscopy.ham10000.data import CLASSES, load_images, read_index
@@ -60,6 +63,8 @@ def make_release(
     version: str | None = None,
     input_px: int = 192,
     recipe: dict[str, Any] | None = None,
+    members: Sequence[str] = (),
+    averaged: bool = False,
     progress: Callable[[str], None] = print,
     limit_per_class: int | None = None,
 ) -> dict[str, Any]:
@@ -76,11 +81,25 @@ def make_release(
         Side of the EfficientNets' input, a multiple of 32.
     recipe
         What the card says of the EfficientNets' training.
+    members
+        Names of the networks of the folds that are kept (default: all); the last one of ``base`` is among them.
+    averaged
+        Make one EfficientNet of all, whose weights are the mean of theirs.
     limit_per_class
         Fewer images of every class (tests).
+
+    Raises
+    ------
+    ModelError
+        ``base`` has no such member, or the one that measures the distance from the training images is not kept.
     """
     before = read_card(base / "card.toml")
-    folds = {name: {**table, "views": VIEWS} for name, table in before.network["members"].items() if table.get("kind") != KIND}
+    folds = kept_folds(before, members)
+    digests = [hashlib.sha256(lite.read_bytes()).hexdigest() for lite in lites]
+    if averaged:
+        mean = out / "averaged_lite.safetensors"
+        average_weights(lites, mean)
+        lites = [mean]
     table = {"kind": KIND, "input_px": input_px, "facts": FACTS, "views": VIEWS, "weight": len(folds) / len(lites)}
     names = [LITE if number == 0 else f"{LITE}{number + 1}" for number in range(len(lites))]
     network = {"answer": "weighted mean of the members' logits", "members": {**dict.fromkeys(names, table), **folds}}
@@ -91,7 +110,6 @@ def make_release(
         tensors |= {f"members.{name}.{key}": value for key, value in read_lite(lite).state_dict().items()}
     ensemble.load_state_dict(tensors)
     ensemble.eval()
-    digests = [hashlib.sha256(lite.read_bytes()).hexdigest() for lite in lites]
     rows = read_index(data)
     listed = list_images(data, limit_per_class=limit_per_class)
     images = load_transfer_images(data, listed)
@@ -100,7 +118,11 @@ def make_release(
         version=before.version if version is None else version,
         preprocessing={**before.preprocessing, "most_px": FINE_PX, "views": VIEWS},
         network=network,
-        training={**before.training, "transfer": {"origin": ORIGIN, **(recipe or {}), "sha256": digests}},
+        training={
+            **before.training,
+            "members": {name: value for name, value in before.training["members"].items() if name in folds},
+            "transfer": {"origin": ORIGIN, **(recipe or {}), "averaged": averaged, "sha256": digests},
+        },
         thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images, limit_per_class or DRAWN_OF_EACH_KIND), 3)},
         data=tuple({source.name: source for source in (*before.data, ISIC, IMAGENET)}.values()),
     )
@@ -115,6 +137,18 @@ def make_release(
 
     with cpu_threads(1):
         return write_release(ensemble, card, common, data, out, progress, limit_per_class, squares, measure_more)
+
+
+def kept_folds(before: ModelCard, members: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The tables of the networks of the folds ``members`` of a card, or of all, in their order. Raises ModelError as ``make_release``."""
+    known = {name: {**table, "views": VIEWS} for name, table in before.network["members"].items() if table.get("kind") != KIND}
+    unknown = [name for name in members if name not in known]
+    if unknown:
+        raise ModelError(f"{before.name} {before.version} has no network {unknown[0]}", hint=f"it has {', '.join(known)}")
+    *_, last = known
+    if members and last not in members:
+        raise ModelError(f"{last} measures the distance from the training images", hint=f"keep it too: --member {last}")
+    return {name: table for name, table in known.items() if not members or name in members}
 
 
 def squares_of(images: TransferImages, chosen: np.ndarray) -> list[np.ndarray]:
@@ -172,9 +206,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", help="of the new card")
     parser.add_argument("--input-px", type=int, default=192)
     parser.add_argument("--recipe", type=json.loads, default={}, help="what the card says of the training, JSON")
+    parser.add_argument("--member", action="append", default=[], help="a network of the folds that is kept (default: all of them)")
+    parser.add_argument("--average", action="store_true", help="make one EfficientNet of all, by the mean of their weights")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
-    make_release(given.data, given.lite, given.out, base=given.base, version=given.version, input_px=given.input_px, recipe=given.recipe)
+    options = {"base": given.base, "version": given.version, "input_px": given.input_px, "recipe": given.recipe}
+    make_release(given.data, given.lite, given.out, **options, members=given.member, averaged=given.average)
 
 
 if __name__ == "__main__":
