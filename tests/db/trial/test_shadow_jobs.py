@@ -1,4 +1,4 @@
-"""Shadow jobs for stored units: one for each, after all other work, never delivered, and in nobody's way later."""
+"""Shadow jobs for stored units: one for each, after all other work, never delivered, and without effect on later results."""
 
 import pytest
 
