@@ -74,7 +74,7 @@ def erase_job(connection: Connection, job: int, *, cancel: bool) -> dict[str, in
 
 
 def _check_is_idle(connection: Connection, job: int, *, cancel: bool) -> None:
-    """Lock a job, its deliveries and assessments, and check that nobody works on them, and without ``cancel`` that nothing waits."""
+    """Lock a job, its deliveries and assessments, and check that none is in work, and without ``cancel`` that none waits."""
     row = connection.execute(_LOCK_JOB, {"job": job}).one()
     deliveries = connection.execute(_LOCK_DELIVERIES, {"job": job}).all()
     assessments = {one.state for one in connection.execute(_LOCK_ASSESSMENTS, {"job": job})}

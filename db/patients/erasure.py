@@ -94,7 +94,7 @@ def _erase_emptied_study(database: Database, erasure: Erasure, study: int) -> bo
     with database.begin() as connection:
         if connection.execute(_LOCK_STUDY, {"study": study}).one_or_none() is None:
             return True
-        connection.execute(_LOCK_SERIES, {"study": study})  # whoever adds a unit waits
+        connection.execute(_LOCK_SERIES, {"study": study})  # a transaction that adds a unit waits
         series = connection.execute(_SERIES, {"study": study}).rowcount
         gone = connection.execute(_STUDY, {"study": study}).rowcount
         count_deleted(connection, erasure, {"series": series, "studies": gone})

@@ -30,11 +30,11 @@ def find_patient(database: Database, patient_id: str, issuer: str | None = None)
     Raises
     ------
     ConfigurationError
-        The ID is empty, which names nobody, or several issuers gave it.
+        The ID is empty, or several issuers gave it.
     """
     wanted = patient_id.strip()
     if not wanted:
-        raise ConfigurationError("an empty Patient ID names nobody", hint="give the ID as it stands in the images")
+        raise ConfigurationError("an empty Patient ID names no person", hint="give the ID as it stands in the images")
     if issuer is not None:
         return PatientKey(wanted, issuer.strip())
     with database.begin() as connection:

@@ -46,7 +46,7 @@ def send_report(association: Association, request: SourceRequest, checked: Insta
 class CommitmentReporter:
     """Sends each report on an association of its own, until the source accepts it or the attempts are used up.
 
-    An error that nobody foresaw counts as an attempt: the report would else be sent again without end.
+    An unforeseen error counts as an attempt: the report would else be sent again without end.
     """
 
     def __init__(self, settings: Settings, database: Database, blobs: Blobs, stop: threading.Event, wake_up: WakeUp) -> None:

@@ -34,7 +34,7 @@ def describe_cautions(figures: TrialFigures, *, has_active: bool, selected_by_co
          "accuracy."),
         (reference is not None,
          "The clinicians decided with the reported result on the screen. What both that version and the clinician overlooked is missing "
-         "from the reference, and marks of the version on trial that nobody was shown count as false. This favours the version that "
+         "from the reference, and marks of the version on trial that no clinician was shown count as false. This favours the version that "
          "reported; and clinicians choose what they judge."),
         (figures.answered < LEAST_UNITS, f"Units that were answered: {figures.answered}. With fewer than {LEAST_UNITS}, rare "
          "errors do not occur and the intervals are wide."),
