@@ -6,7 +6,7 @@ from typing import Any
 
 from console.counted import counted
 from core.clock import system_clock
-from core.measured_values import format_measured
+from core.concepts.measured_values import format_measured
 from core.policy.routes.unrouted_reason import short_reason
 
 WORDS = {

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import ConfigurationError
-from core.settings.tls import ClientTls
+from core.settings.peers.tls import ClientTls
 
 # The TLS 1.2 suites of RFC 9325 4.2 and ChaCha20. All suites of TLS 1.3 are authenticated: OpenSSL's own list is used.
 TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class ServerFiles(Protocol):
-    """PEM files of a server, such as `core.settings.tls.NodeTls`."""
+    """PEM files of a server, such as `core.settings.peers.tls.NodeTls`."""
 
     @property
     def cert(self) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from core.errors import ConfigurationError
+from core.settings.peers.tls import ClientTls, ConsoleTls, NodeTls
 from core.settings.settings import Settings
-from core.settings.tls import ClientTls, ConsoleTls, NodeTls
 from core.tls import client_context, server_context
 
 CA_KEYS = ("ca", "syslog_ca", "time_stamp_ca")

@@ -1,7 +1,7 @@
 """C-ECHO (PS3.4 Annex A): whether a peer answers at an address of the configuration."""
 
+from core.settings.peers.sources import PeerAddress
 from core.settings.settings import Settings
-from core.settings.sources import PeerAddress
 from dicom_node.contexts import VERIFICATION
 from dicom_node.deliver.transport_types import EchoResult
 from dicom_node.requestor import NoAssociation, request_association, requestor

@@ -8,9 +8,9 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 
 from core.errors import ConfigurationError
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
+from core.settings.peers.sources import PeerAddress
 from core.settings.settings import Settings
-from core.settings.sources import PeerAddress
 from core.tls import client_context
 from core.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.sockets import MAX_PDU_BYTES, NodeEntity

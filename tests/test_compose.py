@@ -20,7 +20,7 @@ import yaml
 
 from core.settings.settings import Settings
 from deploy.images.sbom import bill_of_materials, release_materials
-from deploy.local.database_roles import ADMIN
+from deploy.local.database.database_roles import ADMIN
 from deploy.local.ports import usable_port
 from deploy.settings_file import load_settings
 from tests.support.services import as_role

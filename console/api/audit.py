@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from console.api.description import API_ROUTES
-from console.api.list_page import Limit, ListPage, list_page
-from console.api.study_resources import Resource
+from console.api.replies.list_page import Limit, ListPage, list_page
+from console.api.replies.study_resources import Resource
 from console.audit.downloads import EVENT_COLUMNS, download
 from console.auth.guard import Accounts, AsViewer
 from console.parameters import NO_NUL, Before, SearchText

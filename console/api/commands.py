@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from console.api.description import API_ROUTES
-from console.api.list_page import Limit
+from console.api.replies.list_page import Limit
 from console.auth.guard import Accounts, AsViewer, Viewer
 from console.operations.commands import LONGEST_REASON
 from console.parameters import RowId

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from console.api.description import API_ROUTES
-from console.api.study_resources import Resource
+from console.api.replies.study_resources import Resource
 from console.auth.guard import Accounts
 from console.operations.overview import destination_rows, route_rows
 from core.settings.settings import Settings

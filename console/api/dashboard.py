@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 
 from console.api.description import API_ROUTES
-from console.api.study_resources import Resource
+from console.api.replies.study_resources import Resource
 from console.auth.guard import Accounts
 from console.parameters import SearchText
 from db.dashboard import read_figures

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 
-from console.api.problems import MEDIA_TYPE, Problem
+from console.api.replies.problems import MEDIA_TYPE, Problem
 from console.auth.scopes import API, scope_of
 
 BEARER = HTTPBearer(

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from console.api.description import API_ROUTES
-from console.api.list_page import Limit, ListPage, PlacePage, list_page, place_page
-from console.api.study_resources import Resource
+from console.api.replies.list_page import Limit, ListPage, PlacePage, list_page, place_page
+from console.api.replies.study_resources import Resource
 from console.auth.guard import Accounts, AsViewer, Viewer
 from console.parameters import Before, BeforePlace, SearchText
 from core.states import DeliveryState, JobState

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from console.api import audit, commands, configured, dashboard, job_detail, operations, studies, users, verdicts, work_commands
+from console.api import audit, commands, configured, dashboard, operations, studies, users, verdicts, work_commands
 from console.api.description import describe
+from console.api.replies import job_detail
 from console.auth.guard import Accounts
 from core.settings.settings import Settings
 from db.blobs.reader import BlobReader

@@ -8,8 +8,8 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
 from console.api.description import API_ROUTES
-from console.api.list_page import Limit, ListPage, list_page
-from console.api.study_resources import (
+from console.api.replies.list_page import Limit, ListPage, list_page
+from console.api.replies.study_resources import (
     AttemptResource,
     DeliveryResource,
     FindingEntry,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from console.api.description import API_ROUTES
-from console.api.study_resources import Resource
+from console.api.replies.study_resources import Resource
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, AsViewer
 from console.parameters import RowId

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from console.api.commands import Reason
 from console.api.description import API_ROUTES
-from console.api.verdict_resources import JudgedResult, VerdictOrder, judged_result
+from console.api.replies.verdict_resources import JudgedResult, VerdictOrder, judged_result
 from console.auth.guard import Accounts, AsViewer, SignedIn
 from console.model_labels import ModelLabels
 from console.parameters import RowId

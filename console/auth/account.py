@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from console.auth.access import UserRole
+from console.auth.credentials.password_again import RefusedPassword, refused_password
+from console.auth.credentials.passwords import hash_password
+from console.auth.credentials.qr_code import svg_of
+from console.auth.credentials.second_factor import enrolment_uri, is_secret, matching_step, new_secret
 from console.auth.guard import Accounts, SignedIn, client_address
-from console.auth.password_again import RefusedPassword, refused_password
-from console.auth.passwords import hash_password
-from console.auth.qr_code import svg_of
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
-from console.auth.second_factor import enrolment_uri, is_secret, matching_step, new_secret
 from console.parameters import PostedForm, RowId
 from core.clock import system_clock
 from core.errors import ConfigurationError

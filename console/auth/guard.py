@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from console.auth.access import ACCESS, PUBLIC, UserRole
 from console.auth.bearer import bearer_token, token_session
-from core.settings.console import OidcSection
+from core.settings.web.console import OidcSection
 from db.accounts.sessions import Session, SessionLimits, find_session
 from db.engine import Database
 

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
+from console.auth.credentials.passwords import hash_password
 from console.auth.guard import AccessDenied, Accounts
-from console.auth.passwords import hash_password
 from console.auth.replies import page, redirect
 from console.parameters import PostedForm
 from core.errors import ConfigurationError

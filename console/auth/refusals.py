@@ -9,7 +9,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from console.api.problems import InvalidPart, problem
+from console.api.replies.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
 from console.auth.guard import ACTIVITY_HEADER, FORM_TOKEN_HEADER, AccessDenied, Accounts, SignInNeeded, browser_session
 from console.auth.replies import page, redirect

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
+from console.auth.credentials.passwords import check_password, waiting_message
+from console.auth.credentials.second_factor import accept_code
 from console.auth.guard import (
     FORM_TOKEN,
     FORM_TOKEN_HEADER,
@@ -17,9 +19,7 @@ from console.auth.guard import (
     require_form_token,
     safe_path,
 )
-from console.auth.passwords import check_password, waiting_message
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
-from console.auth.second_factor import accept_code
 from console.parameters import PostedForm
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
 from db.accounts.sign_in_limits import begin_attempt, clear_failures, forget_attempt, record_failure

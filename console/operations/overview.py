@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from console.health import CONSOLE, HEARTBEAT_MAX_AGE_S, ROLES
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.operations.pauses import Pause, PauseKind
 from db.operations.status import UNREACHABLE, NodeStatus

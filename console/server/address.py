@@ -4,8 +4,8 @@ import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from core.settings.console import ConsoleSection
 from core.settings.section import is_loopback
+from core.settings.web.console import ConsoleSection
 
 
 def scheme(section: ConsoleSection) -> str:

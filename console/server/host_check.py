@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from console.api.problems import problem
+from console.api.replies.problems import problem
 from console.server.address import is_expected_host
 
 REFUSAL = (

@@ -21,7 +21,7 @@ import structlog
 
 from console.viewer.render_cache import RenderCache
 from console.viewer.rendered_unit import RenderedUnit
-from core.settings.viewer import ViewerSection
+from core.settings.web.viewer import ViewerSection
 
 MAX_WAITING = 32
 SWEEP_S = 600.0

@@ -48,7 +48,7 @@ SINGLE_IMAGES = frozenset(
 
 
 class AdmittedPeer(Protocol):
-    """A peer that may send, such as `core.settings.sources.Source`."""
+    """A peer that may send, such as `core.settings.peers.sources.Source`."""
 
     @property
     def ae_title(self) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class CertificatePin(Protocol):
-    """What a certificate must have, such as `core.settings.sources.PinnedCertificate`; empty values are not compared."""
+    """What a certificate must have, such as `core.settings.peers.sources.PinnedCertificate`; empty values are not compared."""
 
     @property
     def san(self) -> str:

@@ -28,7 +28,7 @@ class VerdictKind(StrEnum):
 
 
 class RejectionReason(StrEnum):
-    """Why a finding was rejected; each has a code (`core.verdict_codes`)."""
+    """Why a finding was rejected; each has a code (`core.concepts.verdict_codes`)."""
 
     NORMAL_ANATOMY = "normal_anatomy"
     ARTIFACT = "artifact"

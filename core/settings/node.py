@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from core.errors import ConfigurationError
+from core.settings.peers.tls import NodeTls
 from core.settings.section import AeTitle, Port, Section
-from core.settings.tls import NodeTls
 from core.time_zone import parse_time_zone
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from core.settings.peers.tls import ServedBlobsTls
 from core.settings.section import Port, Seconds, Section, is_loopback
-from core.settings.tls import ServedBlobsTls
 
 LEAST_TOKEN_LENGTH = 32
 

@@ -7,17 +7,17 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from core.settings.completion import CompletionSection
-from core.settings.console import ConsoleSection
 from core.settings.delivery import DeliverySection
-from core.settings.destinations import Destination
 from core.settings.node import NodeSection
 from core.settings.operations import AuditSection, LogsSection, ModelsSection, RetentionSection, WebhookSection
+from core.settings.peers.destinations import Destination
+from core.settings.peers.sources import Source
 from core.settings.receive import ReceiveSection
 from core.settings.routes import Route
 from core.settings.section import Section
 from core.settings.servers import BrokerSection, DatabaseSection, StoreSection
-from core.settings.sources import Source
-from core.settings.upload import UploadSection
+from core.settings.web.console import ConsoleSection
+from core.settings.web.upload import UploadSection
 from core.settings.worker import WorkerSection
 from core.states import ResultKind
 

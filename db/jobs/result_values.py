@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from core.codes import LATERALITY, TOPOGRAPHICAL_MODIFIER
+from core.concepts.codes import LATERALITY, TOPOGRAPHICAL_MODIFIER
 from core.policy.verdicts import WAITING_NOTE
 from core.records import Evaluation, Finding, Prediction
 from db.jobs.job_records import ClaimedJob, StoredObject

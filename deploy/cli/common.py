@@ -80,7 +80,7 @@ def require_database_url(settings: "Settings") -> None:
 def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]]:
     """Yield the settings and the open database, for commands that need nothing else."""
     from db.engine import Database
-    from deploy.local.maintenance_database import maintenance_database
+    from deploy.local.database.maintenance_database import maintenance_database
 
     settings = read_settings(config)
     with maintenance_database(settings) as url, Database.open(url, pool_size=1) as database:
@@ -91,8 +91,8 @@ def open_database(config: Path | None) -> Iterator[tuple["Settings", "Database"]
 def open_privileged_database(config: Path | None) -> Iterator["Database"]:
     """Open the database with the role that may upgrade the schema."""
     from db.engine import Database
-    from deploy.local.database_roles import admin_url
-    from deploy.local.maintenance_database import maintenance_database
+    from deploy.local.database.database_roles import admin_url
+    from deploy.local.database.maintenance_database import maintenance_database
 
     settings = read_settings(config)
     with maintenance_database(settings) as url, Database.open(admin_url(settings, url), pool_size=1) as database:
@@ -103,7 +103,7 @@ def open_privileged_database(config: Path | None) -> Iterator["Database"]:
 def open_listing(config: Path | None) -> Iterator[tuple["Settings", "ReadingConnection"]]:
     """Yield the settings and a connection for reading, for commands that only list: SQLAlchemy is not loaded."""
     from db.listings.reader import ReadingConnection
-    from deploy.local.maintenance_database import maintenance_database
+    from deploy.local.database.maintenance_database import maintenance_database
 
     settings = read_settings(config)
     with maintenance_database(settings) as url, ReadingConnection(url) as reader:

@@ -4,7 +4,7 @@ import time
 from secrets import token_urlsafe
 
 from console.auth.access import UserRole
-from console.auth.passwords import hash_password
+from console.auth.credentials.passwords import hash_password
 from console.server.address import public_address
 from core.settings.settings import Settings
 from db.accounts.sign_in_links import make_sign_in_link

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from core.clock import system_clock
 from core.errors import ConfigurationError
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
+from core.settings.peers.sources import PeerAddress
 from core.settings.settings import Settings
-from core.settings.sources import PeerAddress
 from deploy.doctor.check import Check
 from deploy.doctor.machine import CLOCK_TOLERANCE_S
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def check_database(settings: Settings, running: bool) -> Iterator[Check]:
     """Check that the database answers, has the current schema, and that its clock is right; embedded: that a server is installed."""
     if not settings.database.url:
-        from deploy.local.postgres_programs import postgres_versions
+        from deploy.local.embedded.postgres_programs import postgres_versions
 
         found = postgres_versions()
         if not found:
@@ -72,7 +72,7 @@ def _uploads(database: "Database", settings: Settings) -> Check:
 def check_broker(settings: Settings, running: bool) -> Iterator[Check]:
     """Check that the broker answers, does not evict messages, and writes an append-only file; embedded: that a server is installed."""
     if not settings.broker.url:
-        from deploy.local.embedded_broker import find_broker
+        from deploy.local.embedded.broker import find_broker
 
         yield _embedded_server("broker", find_broker(), running)
         return

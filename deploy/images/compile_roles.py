@@ -23,7 +23,7 @@ MORE = (
     "console.viewer.render_unit",
     "db.schema.upgrade",
     "deploy.doctor.run",
-    "deploy.local.backup",
+    "deploy.local.database.backup",
     "dicom_node.conformance.statement",
     "models.ct.lung_search",
 )

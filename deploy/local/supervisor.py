@@ -15,10 +15,10 @@ from core.errors import ConfigurationError, NodeError, StorageError
 from core.settings.settings import Settings
 from deploy.local.child_process import SupervisedRole
 from deploy.local.configuration_copy import ConfigurationCopy
-from deploy.local.database_roles import upgrade_database
-from deploy.local.embedded_broker import EmbeddedBroker
-from deploy.local.embedded_postgres import EmbeddedPostgres
-from deploy.local.embedded_server import EmbeddedServer
+from deploy.local.database.database_roles import upgrade_database
+from deploy.local.embedded.broker import EmbeddedBroker
+from deploy.local.embedded.postgres import EmbeddedPostgres
+from deploy.local.embedded.server import EmbeddedServer
 from deploy.local.forked_process import ROLE_MODULES, import_role
 from deploy.local.node_lock import NodeLock, ServerUrls
 from deploy.local.ports import usable_port

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import structlog
 
 from core.errors import NodeError
+from core.settings.peers.tls import ClientTls
 from core.settings.settings import Settings
-from core.settings.tls import ClientTls
 from db.anchor import anchor_state, anchor_writer
 from db.anchor.anchor_file import SignedLine
 from db.anchor.anchor_key import load_private_key

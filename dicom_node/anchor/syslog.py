@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from core.clock import system_clock
 from core.errors import ConfigurationError
-from core.settings.tls import ClientTls
+from core.settings.peers.tls import ClientTls
 from core.tls import client_context
 
 FACILITY_AUDIT, SEVERITY_NOTICE = 13, 5  # RFC 5424 6.2.1: log audit; normal but significant condition

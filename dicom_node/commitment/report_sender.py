@@ -8,8 +8,8 @@ from pynetdicom import build_role
 from pynetdicom.association import Association
 
 from core.errors import NodeError, StoreUnavailable, raised_at
+from core.settings.peers.sources import PeerAddress, Source
 from core.settings.settings import Settings
-from core.settings.sources import PeerAddress, Source
 from db.blobs.store import Blobs
 from db.commitment import source_requests
 from db.commitment.source_requests import SourceRequest

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from core.policy.admission import ReportingPeer
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 
 CACHE_S = 60.0  # a host name is resolved again after this time

@@ -9,7 +9,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from core.failpoints import failpoint
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.commitment import destination_requests
 from db.commitment.destination_requests import CommitmentRequest

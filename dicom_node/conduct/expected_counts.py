@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from core.errors import NodeError
+from core.settings.peers.sources import PeerAddress
 from core.settings.settings import Settings
-from core.settings.sources import PeerAddress
 from db.complete import units
 from db.complete.unit_records import UnitView
 from db.engine import Database

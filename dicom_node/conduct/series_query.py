@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from core.settings.sources import PeerAddress
+from core.settings.peers.sources import PeerAddress
 from dicom_node.requestor import NoAssociation, request_association, requestor_of_title
 
 PENDING = (0xFF00, 0xFF01)

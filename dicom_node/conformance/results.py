@@ -3,7 +3,7 @@
 from pydicom.datadict import tag_for_keyword
 from pydicom.tag import Tag
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.iods import IODS, Iod
 from dicom_node.conformance.markdown import table
 

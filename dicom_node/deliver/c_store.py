@@ -22,7 +22,7 @@ from pydicom.uid import (
 from pynetdicom.association import Association
 
 from core.logs import logs_debug
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult, decode_object
 from dicom_node.negotiated_contexts import describe_contexts

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from core.errors import NodeError
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.commitment.failed_reports import give_up_reports, report_refusals, retry_reports
 from db.deliveries.delivery_admin import retry_deliveries

@@ -7,7 +7,7 @@ import structlog
 
 from core.errors import CannotUnderstand, StorageError, StoreUnavailable, raised_at
 from core.failpoints import failpoint
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.deliveries import delivery_leases

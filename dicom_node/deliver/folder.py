@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, SendResult
 from dicom_node.statuses import SendOutcome

@@ -5,7 +5,7 @@ import time
 import structlog
 
 from core.errors import NodeError
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db import audit
 from db.deliveries.delivery_admin import make_deliveries_due

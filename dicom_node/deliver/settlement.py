@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from core.errors import LeaseLost
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.deliveries.delivery_leases import ClaimedDelivery
 from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored, retry_delivery_later, return_unsent

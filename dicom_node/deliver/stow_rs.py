@@ -9,7 +9,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from dicom_node.deliver.bounded_answer import AnswerTooLong, BoundedAnswers
 from dicom_node.deliver.stow_response import http_status_text, interpret_response

@@ -4,7 +4,7 @@ To add a kind of destination:
 
 1. Write a module beside this one with a class that fulfils `transport_types.Transport` and a function ``echo``; `folder` is the shortest
    example.
-2. Add the keys of its address to ``core.settings.destinations.Destination``.
+2. Add the keys of its address to ``core.settings.peers.destinations.Destination``.
 3. Add a row to `TRANSPORTS`, before the last one, and its address to `destination_address`.
 4. Describe it in `dicom_node.conformance.delivery`, and test it in ``tests/dicom_node/deliver/test_transports.py``.
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from dicom_node.deliver import c_store, folder, stow_rs
 from dicom_node.deliver.transport_types import EchoResult, OutgoingObject, Transport

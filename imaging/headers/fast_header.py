@@ -7,8 +7,8 @@ The receive path reads one header for each instance. The tolerant reader, with p
 from collections.abc import Callable
 from typing import Any
 
+from core.concepts.private_codes import PRIVATE_SCHEME
 from core.policy.own_objects import has_own_mark
-from core.private_codes import PRIVATE_SCHEME
 from core.records import InstanceHeader
 from imaging.wire.fast_scan import NOT_PLAIN_ERRORS, read_raw_values
 from imaging.wire.fast_values import NotPlain, plain_integer, plain_joined_texts, plain_number, plain_numbers, plain_text, plain_texts

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from core.concepts.private_codes import PRIVATE_SCHEME
 from core.policy.own_objects import has_own_mark
-from core.private_codes import PRIVATE_SCHEME
 
 
 def made_by_dicom_node(dataset: Dataset) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core import codes
+from core.concepts import codes
 from core.errors import ModelError
 from core.records import Finding, HeatMap, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome

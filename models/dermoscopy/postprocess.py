@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.codes import AREA, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
-from core.measured_values import format_measured
-from core.private_codes import MALIGNANCY
+from core.concepts.codes import AREA, MILLIMETER, NO_UNITS, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.concepts.measured_values import format_measured
+from core.concepts.private_codes import MALIGNANCY
 from core.records import Measurement, Prediction
 from core.states import Outcome, Tier
 from imaging.masks import pack_mask

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.codes import LUNG
+from core.concepts.codes import LUNG
 from core.records import Prediction
 from core.states import Outcome
 from models.card import ModelCard

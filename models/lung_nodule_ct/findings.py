@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code, Evaluation, Finding, Measurement
 from core.states import Tier
 from imaging.volume.volume import Volume
 from models.card import ModelCard
 from models.classifier.tiers import confidence_tier
-from models.lung_nodule_ct.appearance import appearance
 from models.lung_nodule_ct.candidates import NoduleCandidate
-from models.lung_nodule_ct.density import density_kind, native_mask, solid_share
+from models.lung_nodule_ct.description.appearance import appearance
+from models.lung_nodule_ct.description.density import density_kind, native_mask, solid_share
+from models.lung_nodule_ct.description.lung_rads import lung_rads_category
+from models.lung_nodule_ct.description.outline import outline_by_density
+from models.lung_nodule_ct.description.place_in_lung import place_in_lung
+from models.lung_nodule_ct.description.readers_estimate import density_by_readers, reader_evaluations
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.lung_rads import lung_rads_category
-from models.lung_nodule_ct.outline import outline_by_density
-from models.lung_nodule_ct.place_in_lung import place_in_lung
 from models.lung_nodule_ct.probability import is_calibrated
-from models.lung_nodule_ct.readers_estimate import density_by_readers, reader_evaluations
 
 DENSITIES: Mapping[str, Code] = {
     "solid": private_codes.SOLID,

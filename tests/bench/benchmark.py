@@ -8,7 +8,7 @@ from pathlib import Path
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.bench import paired_runs
 
 

@@ -12,8 +12,8 @@ import psutil
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.database_roles import ADMIN, NODE, read_password, role_url
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.database.database_roles import ADMIN, NODE, read_password, role_url
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.support.console import Browser, add_users
 from tests.support.many_studies import fill_many_studies
 

@@ -19,8 +19,8 @@ import psycopg2
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.database_roles import ADMIN, role_url
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.database.database_roles import ADMIN, role_url
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.bench import paired_runs
 from tests.bench.benchmark import command_line, work_folder
 from tests.support.large_database import fill_database, frequent_queries

@@ -19,7 +19,7 @@ from db.engine import Database
 from db.roles.heartbeats import alive_processes
 from deploy.demo.pacs.interface import AE_TITLE
 from deploy.demo.pacs.orthanc import Orthanc
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from deploy.local.ports import accepts_connections, free_port
 from tests.bench.benchmark import postgres_with_schema
 

@@ -25,8 +25,8 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.demo.synthetic.lesion import lesion_dataset
-from deploy.local.embedded_broker import EmbeddedBroker
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.broker import EmbeddedBroker
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.bench import paired_runs
 from tests.bench.benchmark import command_line, work_folder
 from tests.support.node_process import wait_until

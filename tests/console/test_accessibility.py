@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from console.auth.access import ACCESS, PUBLIC
-from console.auth.second_factor import new_secret
+from console.auth.credentials.second_factor import new_secret
 from core.errors import StorageError
 from db.accounts.users import find_user, set_second_factor
 from db.engine import Database

@@ -14,10 +14,10 @@ from console import app
 from console.health import ROLES
 from console.server.address import scheme
 from core.errors import ConfigurationError
-from core.settings.console import ConsoleSection
 from core.settings.node import NodeSection
 from core.settings.receive import ReceiveSection
 from core.settings.settings import Settings
+from core.settings.web.console import ConsoleSection
 from core.states import JobState
 from db.engine import Database
 from db.roles import heartbeats

@@ -12,10 +12,10 @@ import pytest
 
 from console import app
 from core.errors import ConfigurationError
-from core.settings.console import ConsoleSection
 from core.settings.node import NodeSection
+from core.settings.peers.tls import ConsoleTls
 from core.settings.settings import Settings
-from core.settings.tls import ConsoleTls
+from core.settings.web.console import ConsoleSection
 from db.engine import Database
 from tests.console.test_app import RunningConsole
 from tests.support.certificates import Authority

@@ -3,7 +3,7 @@
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.measured_values import format_measured, round_measured, with_rounded_values
+from core.concepts.measured_values import format_measured, round_measured, with_rounded_values
 from tests.support import analyses
 from tests.support.records import prediction
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
+from core.settings.peers.sources import Source
 from core.settings.settings import Settings
-from core.settings.sources import Source
 from dicom_node.deliver.transport_types import OutgoingObject, SendResult
 from dicom_node.deliver.transports import echo, open_transport
 from dicom_node.receive import server

@@ -33,7 +33,7 @@ from tests.fuzz.mutations import mutate, random_elements
 from tests.fuzz.seed_files import Seed, chest_series, read_seed
 from tests.support.series import encoded
 from tests.support.transcode import LOSSLESS, transcode
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 
 MEMORY_BYTES = 6 << 30
 SLOW_S = 15.0  # processor time for one file, read in ten ways: more would let a sender block a worker

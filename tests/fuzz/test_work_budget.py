@@ -23,7 +23,7 @@ from imaging.wire.tolerant_stream import LARGE_BYTES
 from tests.fuzz.costly_datasets import costly_datasets, file_of
 from tests.fuzz.seed_files import Seed
 from tests.support.series import encoded, image
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 
 REFUSED = [seed.name for seed, tag in costly_datasets(0) if tag]
 MORE_OF_ALL = 1  # the count at which a limit refuses is one more than it allows; a value is counted as a whole before it is decoded

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding, Mask
 from imaging.masks import pack_heat_map, pack_mask, unpack_mask
 from imaging.overlays import MOST_VALUES, coarsen, pack_overlays

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.concepts.private_codes import MALIGNANCY
 from core.policy.drift import EDGES
-from core.private_codes import MALIGNANCY
 from core.records import Finding, Prediction
 from core.states import Outcome
 from imaging.photograph.read import Photograph

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.codes import DIAMETER, MILLIMETER
+from core.concepts.codes import DIAMETER, MILLIMETER
 from core.errors import NonFiniteOutput
 from core.records import Code, Finding, Measurement, Prediction
 from core.states import Outcome

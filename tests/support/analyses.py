@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.policy.admission import WHOLE_SLIDE
 from core.records import Evaluation, Finding, Mask, Measurement, ModelIdentity, Prediction
 from core.states import Outcome, ResultKind, Tier
@@ -20,7 +20,7 @@ from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis, RelatedObject
 from workers.encode.objects import segmentation
-from workers.encode.source import ImageReference, source_from_dataset
+from workers.encode.source_images.source import ImageReference, source_from_dataset
 
 INSTALLATION = UUID("6f1d9e7a-0d7e-4a0e-8a55-3a1a7d1b2c3d")
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"

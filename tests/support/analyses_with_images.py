@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Finding, HeatMap, Measurement, Prediction
 from core.states import Outcome, Tier
 from deploy.demo.synthetic.chest import make_chest

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes
+from core.concepts import codes
 from core.policy.verdicts import RejectionReason, VerdictKind
 from core.records import Finding, Prediction, ResultObject
 from core.states import Outcome

@@ -16,11 +16,11 @@ from jinja2.bccache import Bucket
 from pydantic import TypeAdapter
 
 from console import app, page_templates
-from console.auth import passwords
 from console.auth.access import UserRole
-from core.settings.console import ConsoleSection
+from console.auth.credentials import passwords
 from core.settings.node import NodeSection
 from core.settings.settings import Settings
+from core.settings.web.console import ConsoleSection
 from db.accounts.users import add_user
 from db.engine import Database
 

@@ -16,7 +16,7 @@ from db.audit import chain
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
 from deploy.demo.viewer.prerequisites import find_chromium
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.support.console import PASSWORD, RunningConsole
 from tests.support.filled_console import fill_node, use_console
 from tests.support.memory_folder import memory_folder

@@ -22,7 +22,7 @@ from tests.support import analyses, analyses_with_images
 from workers.encode.analysis import Analysis
 from workers.encode.objects import heatmap, parametric_map, pdf
 from workers.encode.pictures import colours, heat_values, reformats
-from workers.encode.source import source_from_dataset
+from workers.encode.source_images.source import source_from_dataset
 
 MODELS = Path(__file__).parents[2] / "models"
 

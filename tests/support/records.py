@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from core.codes import RIGHT, UPPER_ZONE
+from core.concepts.codes import RIGHT, UPPER_ZONE
+from core.concepts.private_codes import DENSITY, SOLID
 from core.policy.verdicts import RejectionReason, VerdictDraft, VerdictKind
-from core.private_codes import DENSITY, SOLID
 from core.records import (
     Code,
     CompletionEvidence,

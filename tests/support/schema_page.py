@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 from db.engine import Database
 from db.schema import FOLDER, INITIAL, read_sql
 from db.schema.upgrade import upgrade_schema
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.postgres import EmbeddedPostgres
 
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 OWN_TABLE = "alembic_version"  # kept by alembic

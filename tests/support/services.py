@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 
 from db.engine import Database
 from db.schema.upgrade import upgrade_schema
-from deploy.local.database_roles import ADMIN, NODE
-from deploy.local.embedded_broker import EmbeddedBroker
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.database.database_roles import ADMIN, NODE
+from deploy.local.embedded.broker import EmbeddedBroker
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from deploy.local.private_files import write_private_file
 from tests.support.database_pool import DatabasePool
 from tests.support.memory_folder import memory_folder

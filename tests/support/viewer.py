@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding, Measurement, Prediction, UnitInput
 from core.states import Outcome, ResultKind, Tier
 from deploy.demo.pacs.orthanc import DICOMWEB_PLUGIN, Orthanc
@@ -32,7 +32,7 @@ from tests.support import analyses
 from tests.support.external_programs import tool
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 from workers.encode.sr import document
 
 SEED = 31

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding, HeatMap, Measurement, Prediction, ResultObject
 from core.states import Outcome, Tier, UnitKind
 from db.blobs.store import Blobs

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct.candidates import NoduleCandidate
-from models.lung_nodule_ct.density import density_kind, solid_share
+from models.lung_nodule_ct.description.density import density_kind, solid_share
 from models.lung_nodule_ct.heat import NoduleHeat
 from models.lung_nodule_ct.two_stages import TwoStageDetector, combine_scores
 from training.lung_nodule_ct.series.training_series import TrainingSeries, draw_nodule

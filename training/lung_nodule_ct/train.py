@@ -26,7 +26,7 @@ from training.lung_nodule_ct.detection_metrics import detection_metrics
 from training.lung_nodule_ct.evaluate import COPIES, evaluate_series
 from training.lung_nodule_ct.fit import first_stage, second_stage
 from training.lung_nodule_ct.real.calibration import probability_by
-from training.lung_nodule_ct.real.real_metrics import real_metrics
+from training.lung_nodule_ct.real.measurement.real_metrics import real_metrics
 from training.lung_nodule_ct.real.release import examine
 from training.lung_nodule_ct.series.series_files import read_hu, series_folders
 from training.lung_nodule_ct.series.training_series import TrainingSeries, prepare_series

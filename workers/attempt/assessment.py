@@ -28,7 +28,7 @@ from db.verdicts.assessment_results import commit_assessment, record_failed_asse
 from workers.attempt.inputs import locate
 from workers.attempt.not_analysed import dataset_of
 from workers.encode.analysis import Analysis, Predecessor
-from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
+from workers.encode.source_images.source import ImageReference, ResultSource, read_source, source_from_dataset
 from workers.encode.sr.assessment import encode_assessment
 from workers.encode.sr.stored_identifiers import read_tracking
 from workers.encode.validate.validator import validate

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import structlog
 
+from core.concepts.measured_values import with_rounded_values
 from core.failpoints import failpoint
-from core.measured_values import with_rounded_values
 from core.records import Prediction
 from db.jobs.finish import commit_result
 from db.jobs.job_records import ClaimedJob, StoredObject, StoredOverlays, Timings
@@ -22,7 +22,7 @@ from workers.attempt.prepare import PreparedUnit
 from workers.child.memory_limit import MemoryWatch
 from workers.child.runtime import ChildRuntime
 from workers.encode.objects.by_kind import NEEDS_HEAT_MAP
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 from workers.encode.sr.content_tree import referenced_images
 from workers.results.heat_map import make_heat_map
 from workers.results.keep import keep_overlays

@@ -25,7 +25,7 @@ from workers.attempt.inputs import located_inputs, verify
 from workers.attempt.lease import Lease
 from workers.child.memory_limit import MemoryWatch
 from workers.child.runtime import ChildRuntime
-from workers.encode.source import ImageReference, ResultSource, read_source, source_from_dataset
+from workers.encode.source_images.source import ImageReference, ResultSource, read_source, source_from_dataset
 from workers.results.new_analysis import new_analysis
 from workers.results.pipeline import store_result_objects
 from workers.results.recipients import select_recipients

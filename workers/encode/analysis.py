@@ -8,7 +8,7 @@ from uuid import UUID
 from core.records import HeatMap, ModelIdentity, Prediction
 from core.states import ResultKind
 from imaging.decoded_unit import DecodedUnit
-from workers.encode.source import ResultSource
+from workers.encode.source_images.source import ResultSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from core import codes
+from core.concepts import codes
 from core.records import Code
 from imaging.headers.shared_groups import flatten_shared_groups
 from imaging.wire.tolerant_values import TolerantReader

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code
 from core.states import ResultKind
 from core.uids import device_uid
@@ -14,8 +14,8 @@ from workers.encode.analysis import Analysis
 from workers.encode.anatomy import SIDES, UNPAIRED_BODY_PARTS
 from workers.encode.local_time import to_dicom_time
 from workers.encode.result_identity import MAX_LO, SERIES_CODES, SERIES_NUMBERS, object_uid, series_description
-from workers.encode.source import ImageReference
-from workers.encode.source_requests import request_attributes
+from workers.encode.source_images.requests import request_attributes
+from workers.encode.source_images.source import ImageReference
 
 DOCUMENTS = frozenset({ResultKind.SR, ResultKind.KEY_IMAGES, ResultKind.PDF, ResultKind.REJECTION, ResultKind.ASSESSMENT})
 # Documents with a content tree state the request in Referenced Request Sequence; the other objects in the General Series module.
@@ -125,7 +125,7 @@ def add_anatomy(document: Dataset, analysis: Analysis, *, with_side: bool = True
 
 
 def add_source(document: Dataset, analysis: Analysis) -> None:
-    """Patient and study attributes of the source (`workers.encode.source`), in place of those that the document has."""
+    """Patient and study attributes of the source (`workers.encode.source_images.source`), in place of those that the document has."""
     for element in analysis.source.attributes:
         document.add(DataElement(element.tag, element.VR, element.value, validation_mode=config.IGNORE))
     document.StudyInstanceUID = UID(analysis.source.study_instance_uid)

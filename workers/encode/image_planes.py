@@ -19,7 +19,7 @@ from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from workers.encode.analysis import Analysis
 from workers.encode.dicom_modules import round_for_ds, sop_reference
-from workers.encode.source import ImageReference
+from workers.encode.source_images.source import ImageReference
 
 
 @dataclass(frozen=True, slots=True)

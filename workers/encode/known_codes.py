@@ -4,7 +4,7 @@ from functools import cache, lru_cache
 
 from pydicom.sr._concepts_dict import concepts
 
-from core import codes
+from core.concepts import codes
 from core.records import Code
 
 LANGUAGE_SCHEME = "RFC5646"

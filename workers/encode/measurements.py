@@ -1,7 +1,7 @@
 """The measurements of a finding, as reports and pages list them."""
 
-from core import codes
-from core.measured_values import format_measured
+from core.concepts import codes
+from core.concepts.measured_values import format_measured
 from core.records import Finding, Measurement
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from core import codes
+from core.concepts import codes
 from core.records import Code, ModelIdentity
 from core.states import ModelStatus, ResultKind
 from core.uids import result_uid

@@ -13,7 +13,7 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import VLPhotographicImageStorage
 
-from core import codes
+from core.concepts import codes
 from core.iods import TYPE_2
 from core.records import Finding, ModelIdentity, Prediction
 from core.states import Outcome, ResultKind, Tier
@@ -21,7 +21,7 @@ from imaging.masks import pack_heat_map, pack_mask
 from imaging.photograph.read import Photograph
 from workers.encode.analysis import Analysis
 from workers.encode.objects.by_kind import ENCODERS, encode_kind, related_object
-from workers.encode.source import ImageReference, ResultSource
+from workers.encode.source_images.source import ImageReference, ResultSource
 from workers.encode.sr import document
 from workers.encode.validate.validator import validate
 

@@ -8,7 +8,7 @@ from core.settings.settings import Settings
 from db.jobs.job_records import ClaimedJob
 from models.card import ModelCard
 from workers.encode.analysis import Analysis
-from workers.encode.source import ResultSource
+from workers.encode.source_images.source import ResultSource
 
 
 def new_analysis(

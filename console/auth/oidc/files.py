@@ -5,7 +5,7 @@ import ssl
 import structlog
 
 from core.errors import ConfigurationError
-from core.settings.console import OidcSection
+from core.settings.web.console import OidcSection
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from console.auth.oidc.files import client_secret, tls_context
 from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, SignInRefused
 from core.clock import system_clock
 from core.errors import ConfigurationError
-from core.settings.console import OidcSection
+from core.settings.web.console import OidcSection
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Signatures with a key pair. ``none`` is refused, and HMAC too, because its key would be known to several parties."""

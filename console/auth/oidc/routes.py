@@ -15,7 +15,7 @@ from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, Si
 from console.auth.replies import page, redirect, set_session_cookie
 from console.parameters import SearchText
 from core.errors import ConfigurationError
-from core.settings.console import OidcSection
+from core.settings.web.console import OidcSection
 from db import audit
 from db.accounts.provider_users import provider_user
 from db.accounts.sessions import open_session

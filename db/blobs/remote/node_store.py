@@ -9,8 +9,8 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from core.errors import StorageError
+from core.settings.peers.tls import ClientTls
 from core.settings.servers import StoreSection
-from core.settings.tls import ClientTls
 from core.tls import client_context
 from db.blobs.blob_ref import BlobRef
 from db.blobs.remote.remote_store import CHUNK_BYTES, StoredBlob, missing, unavailable

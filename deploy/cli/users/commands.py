@@ -28,7 +28,7 @@ def _checked_role(role: str) -> str:
 
 
 def _password(from_input: bool) -> str:
-    from console.auth.passwords import SHORTEST
+    from console.auth.credentials.passwords import SHORTEST
 
     if from_input:
         return sys.stdin.readline().rstrip("\n")
@@ -43,7 +43,7 @@ def users_add(name: Name, role: RoleOption, config: Config = None, password_stdi
 
     The password is read from the terminal.
     """
-    from console.auth.passwords import hash_password
+    from console.auth.credentials.passwords import hash_password
     from db.accounts.users import add_user, check_name
 
     role = _checked_role(role)
@@ -130,7 +130,7 @@ def users_password(name: Name, config: Config = None, password_stdin: FromInput 
 
     The sessions, sign-in links and API tokens of the user end immediately.
     """
-    from console.auth.passwords import hash_password
+    from console.auth.credentials.passwords import hash_password
     from db.accounts.users import set_password
 
     with open_database(config) as (_, database):

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import psycopg2
 
-from deploy.local.postgres_programs import command_prefix, programs_for_cluster, server_user
+from deploy.local.embedded.postgres_programs import command_prefix, programs_for_cluster, server_user
 from tests.chaos.hosts.network import PREFIX, Host
 from tests.chaos.hosts.sandbox import FAKETIME
 from tests.support.node_process import wait_until

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local.embedded_broker import find_broker
+from deploy.local.embedded.broker import find_broker
 from deploy.local.ports import accepts_connections
 from tests.chaos.hosts.network import Host
 from tests.support.certificates import Authority

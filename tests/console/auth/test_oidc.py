@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.settings.console import ConsoleSection, OidcSection
+from core.settings.web.console import ConsoleSection, OidcSection
 from db.accounts.sign_in_limits import MOST_PER_NAME
 from db.accounts.sign_in_links import make_sign_in_link
 from db.accounts.users import find_user

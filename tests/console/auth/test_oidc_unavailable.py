@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from console.auth.oidc.provider import EXCHANGES
-from core.settings.console import ConsoleSection, OidcSection
+from core.settings.web.console import ConsoleSection, OidcSection
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.oidc_servers.silent import DISCOVERY, TOKEN, run_silent_provider

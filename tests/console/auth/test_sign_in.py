@@ -7,7 +7,7 @@ from pathlib import Path
 import pyotp
 from sqlalchemy import text
 
-from console.auth import passwords
+from console.auth.credentials import passwords
 from db import audit
 from db.accounts.users import disable_user, find_user, set_second_factor
 from db.engine import Database

@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from console.server import connection, tls_handshake
 from console.server.body_limit import FORM_BYTES
 from console.server.console_server import ConsoleServer
-from core.settings.console import ConsoleSection
-from core.settings.tls import ConsoleTls
+from core.settings.peers.tls import ConsoleTls
+from core.settings.web.console import ConsoleSection
 from db.engine import Database
 from tests.support.certificates import Authority
 from tests.support.console import RunningConsole, add_users

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from console.server.address import expected_hosts, host_name, is_expected_host, public_address
-from core.settings.console import ConsoleSection
+from core.settings.web.console import ConsoleSection
 from db.engine import Database
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import rows

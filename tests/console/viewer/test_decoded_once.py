@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
 from console.viewer.render_process import render
-from core.settings.viewer import ViewerSection
+from core.settings.web.viewer import ViewerSection
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from imaging.volume.volume import read_volume
 from tests.console.viewer.test_multi_frame import MR, flow, loop, order

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
 from console.viewer.rendered_unit import RenderedUnit
-from core.settings.viewer import ViewerSection
+from core.settings.web.viewer import ViewerSection
 from core.states import UnitKind
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from tests.console.viewer.conftest import ViewerNode, open_viewer

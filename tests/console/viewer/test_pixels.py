@@ -17,7 +17,7 @@ from console.viewer import render_pool
 from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
 from core.records import Mask
-from core.settings.viewer import ViewerSection
+from core.settings.web.viewer import ViewerSection
 from deploy.demo.inputs import CT_SERIES, dermoscopy
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from imaging.masks import unpack_mask

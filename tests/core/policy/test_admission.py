@@ -16,7 +16,7 @@ from core.policy.admission import (
     unit_kind,
 )
 from core.records import InstanceHeader
-from core.settings.sources import Source
+from core.settings.peers.sources import Source
 from core.states import UnitKind
 
 SOURCES = (

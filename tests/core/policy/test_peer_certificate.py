@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from core.policy.admission import WRONG_CERTIFICATE, caller_rights, check_association
 from core.policy.peer_certificate import PeerCertificate, fits_pin
+from core.settings.peers.sources import PinnedCertificate, Source
 from core.settings.settings import Settings
-from core.settings.sources import PinnedCertificate, Source
 
 PACS = PeerCertificate("CN=pacs,O=Hospital", frozenset({"pacs.example", "10.0.0.5"}), "ab" * 32)
 OTHER = PeerCertificate("CN=other", frozenset({"other.example"}), "cd" * 32)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
+from core.settings.peers.sources import Source
 from core.settings.settings import Settings
-from core.settings.sources import Source
 from core.states import ResultKind
 
 

@@ -10,7 +10,7 @@ from db import audit
 from db.audit_archive.months import add_months, list_months
 from db.engine import Database
 from db.schema.upgrade import _config, upgrade_schema
-from deploy.local.database_roles import ADMIN, NODE
+from deploy.local.database.database_roles import ADMIN, NODE
 from tests.support.records import rows, run, scalar
 from tests.support.services import as_role, as_superuser, fresh_database
 

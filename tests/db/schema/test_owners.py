@@ -10,7 +10,7 @@ from db import audit
 from db.engine import Database
 from db.schema.owners import AUDIT_OWNER, may_change_audit_trail, separate_owners
 from db.schema.upgrade import _config, upgrade_schema
-from deploy.local.database_roles import ADMIN, upgrade_database
+from deploy.local.database.database_roles import ADMIN, upgrade_database
 from tests.support.records import rows, run, scalar
 from tests.support.services import as_role, as_superuser, fresh_database
 

@@ -12,7 +12,7 @@ from db.engine import Database
 from db.schema import FOLDER, VIEWS
 from db.schema.revisions import current_revision, expected_revision
 from db.schema.upgrade import upgrade_schema
-from deploy.local.database_roles import ADMIN
+from deploy.local.database.database_roles import ADMIN
 from tests.support.records import rows
 from tests.support.services import as_role, as_superuser, fresh_database
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.settings.destinations import Destination
+from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.engine import Database
 from db.roles.heartbeats import record_heartbeat

@@ -12,7 +12,7 @@ import pytest
 from core.settings.settings import Settings
 from db.engine import Database
 from db.schema.revisions import current_revision, expected_revision
-from deploy.local.database_roles import ADMIN
+from deploy.local.database.database_roles import ADMIN
 from deploy.settings_file import load_settings
 from tests.support.records import rows
 from tests.support.services import as_role, fresh_database

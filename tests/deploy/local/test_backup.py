@@ -16,9 +16,9 @@ from db.accounts.sign_in_links import is_valid_sign_in_link, make_sign_in_link
 from db.accounts.users import add_user, find_user
 from db.engine import Database
 from deploy.cli.main import run
-from deploy.local.backup import _client_program, _libpq_environment, _run
-from deploy.local.database_roles import ADMIN
-from deploy.local.maintenance_database import maintenance_database
+from deploy.local.database.backup import _client_program, _libpq_environment, _run
+from deploy.local.database.database_roles import ADMIN
+from deploy.local.database.maintenance_database import maintenance_database
 from deploy.settings_file import load_settings
 from tests.support.services import as_role
 

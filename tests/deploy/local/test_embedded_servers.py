@@ -17,9 +17,9 @@ import pytest
 import redis
 
 from core.errors import ConfigurationError, StorageError
-from deploy.local.database_roles import ADMIN, role_url
-from deploy.local.embedded_broker import EmbeddedBroker
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.database.database_roles import ADMIN, role_url
+from deploy.local.embedded.broker import EmbeddedBroker
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.support.memory_folder import memory_folder
 
 REPOSITORY = Path(__file__).parents[3]
@@ -122,8 +122,8 @@ def test_a_cluster_of_an_earlier_version_gets_its_roles(folder: Path) -> None:
 STARTER = """
 import sys, time
 from pathlib import Path
-from deploy.local.embedded_broker import EmbeddedBroker
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.embedded.broker import EmbeddedBroker
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.support.memory_folder import memory_folder
 print(EmbeddedPostgres(Path(sys.argv[1]) / "pg").start(), EmbeddedBroker(Path(sys.argv[1]) / "broker").start(), flush=True)
 time.sleep(600)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from db.blobs.store import Blobs
-from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded.broker import EmbeddedBroker
 from deploy.local.node_lock import NodeLock
 from deploy.local.private_files import open_log_file
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.iods import IODS
 from core.settings.settings import Settings
 from core.uids import IMPLEMENTATION_VERSION_NAME

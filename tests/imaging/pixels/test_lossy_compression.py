@@ -14,7 +14,7 @@ from imaging.pixels.codestream import read_codestream
 from imaging.pixels.lossy_compression import found_compression
 from imaging.volume.volume import read_volume
 from imaging.wire.tolerant_parser import read_with_pixel_location
-from workers.encode.source_compression import read_lossy_compression
+from workers.encode.source_images.compression import read_lossy_compression
 
 GREY = (np.add.outer(np.arange(64), np.arange(64)) * 16).astype(np.uint16)
 EIGHT = (GREY >> 4).astype(np.uint8)

@@ -13,7 +13,7 @@ import torch
 import yaml
 from monai.inferers.utils import sliding_window_inference
 
-from core import codes
+from core.concepts import codes
 from core.errors import ModelError
 from core.states import Outcome, Tier
 from imaging import masks

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.codes import AREA, DERMOSCOPY, MILLIMETER, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.concepts.codes import AREA, DERMOSCOPY, MILLIMETER, PERIMETER, PIXELS, SQUARE_MILLIMETER
+from core.concepts.private_codes import MALIGNANCY
 from core.errors import ModelError
-from core.private_codes import MALIGNANCY
 from core.records import Prediction
 from core.states import Outcome, Tier
 from deploy.demo.synthetic.lesion import make_lesion

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.codes import LUNG, LUNG_HISTOLOGY
+from core.concepts.codes import LUNG, LUNG_HISTOLOGY
 from core.records import Prediction
 from core.states import Outcome
 from deploy.demo.synthetic.chest import make_chest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.lung_nodule_ct.lung_rads import lung_rads_category
+from models.lung_nodule_ct.description.lung_rads import lung_rads_category
 
 
 @pytest.mark.parametrize(

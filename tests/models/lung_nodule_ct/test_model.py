@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Prediction
 from core.states import Outcome
 from deploy.demo.synthetic.chest import make_chest

@@ -5,8 +5,8 @@ import pytest
 
 from models.ct import isotropic_grid
 from models.lung_nodule_ct.candidates import NoduleCandidate, find_candidates
+from models.lung_nodule_ct.description.outline import outline_by_density
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.outline import outline_by_density
 from tests.support.lung_heat import BALL, ball_heat
 
 

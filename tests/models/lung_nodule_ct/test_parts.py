@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from core import private_codes
+from core.concepts import private_codes
 from imaging import masks
 from models.ct import isotropic_grid
 from models.ct.lung_field import lung_field
-from models.lung_nodule_ct import density, findings
+from models.lung_nodule_ct import findings
 from models.lung_nodule_ct.candidates import ScoredPlace, axial_axes, find_candidates, one_per_nodule
+from models.lung_nodule_ct.description import density
 from tests.support.lung_heat import COARSE, ball_heat, chest
 from training.lung_nodule_ct.detection_metrics import detection_metrics, froc_curve
 from training.lung_nodule_ct.evaluate import SeriesCopy

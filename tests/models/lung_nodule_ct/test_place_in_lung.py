@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import codes
+from core.concepts import codes
 from core.records import Code
 from imaging.volume.volume import Volume
 from models.ct.isotropic_grid import grid_over_box
 from models.ct.lung_field import lung_field
 from models.lung_nodule_ct.candidates import NoduleCandidate
+from models.lung_nodule_ct.description.place_in_lung import PlaceInLung, place_in_lung
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.place_in_lung import PlaceInLung, place_in_lung
 from tests.models.lung_nodule_ct.test_suitability import SPACING, body
 
 CHEST = body(slice(8, 68))  # lungs around columns 40 and 88, 26 rows by 16 columns of 3 mm, from slice 8 to 67

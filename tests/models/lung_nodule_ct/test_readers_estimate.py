@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import denormalise, normalise
-from models.lung_nodule_ct.appearance import FEATURES, appearance
 from models.lung_nodule_ct.candidates import find_candidates
+from models.lung_nodule_ct.description.appearance import FEATURES, appearance
+from models.lung_nodule_ct.description.outline import outline_by_density
+from models.lung_nodule_ct.description.readers_estimate import density_by_readers, estimated_rating, reader_evaluations, suspicion_band
 from models.lung_nodule_ct.heat import NoduleHeat
-from models.lung_nodule_ct.outline import outline_by_density
-from models.lung_nodule_ct.readers_estimate import density_by_readers, estimated_rating, reader_evaluations, suspicion_band
 from tests.support.lung_heat import BALL, ball_heat
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import NotAnalysable
-from models.lung_nodule_ct.appearance import FEATURES
-from models.lung_nodule_ct.density import KINDS
+from models.lung_nodule_ct.description.appearance import FEATURES
+from models.lung_nodule_ct.description.density import KINDS
 from training.lung_nodule_ct.readers import agreement, ratings
 from training.lung_nodule_ct.readers.agreement import auc_of_suspicious, balanced, interval, kappa, rank_correlation
 from training.lung_nodule_ct.readers.evaluate_readers import one_reader_density, reader_figures

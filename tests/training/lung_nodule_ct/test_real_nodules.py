@@ -17,11 +17,11 @@ from training.lung_nodule_ct.real import backgrounds as real_backgrounds
 from training.lung_nodule_ct.real import real_bank
 from training.lung_nodule_ct.real.backgrounds import Background, read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import operating_point
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule, nearest_target, scan_from
+from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan, PresentNodule, nearest_target, scan_from
+from training.lung_nodule_ct.real.measurement.real_metrics import calibration_error, real_metrics
 from training.lung_nodule_ct.real.nodule_crops import RealNodule, fold_of, largest_part, read_nodules
 from training.lung_nodule_ct.real.paste import paste_nodule
 from training.lung_nodule_ct.real.prepared_volumes import draw_free_site, paste_nodules
-from training.lung_nodule_ct.real.real_metrics import calibration_error, real_metrics
 from training.lung_nodule_ct.real.reference_volumes import read_volumes
 from training.lung_nodule_ct.series.training_series import FROM_AIRWAYS_MM, TrainingSeries, draw_site
 

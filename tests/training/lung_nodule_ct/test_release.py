@@ -9,8 +9,8 @@ from models.card import read_card
 from models.regression.gate import compare_folders
 from models.regression.stored_marks import read_marks
 from training.lung_nodule_ct.real import release
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule
-from training.lung_nodule_ct.real.measured_sentences import index_of
+from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan, PresentNodule
+from training.lung_nodule_ct.real.measurement.measured_sentences import index_of
 
 
 def made_up_scans(skill: float) -> list[ExaminedScan]:

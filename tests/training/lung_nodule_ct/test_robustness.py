@@ -14,15 +14,15 @@ from models.lung_nodule_ct.two_stages import TwoStageDetector
 from tests.support.lung_like import SPACING_MM, TUMOUR, small_chest, write_lung_folder
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan, PresentNodule
-from training.lung_nodule_ct.real.robustness import (
+from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan, PresentNodule
+from training.lung_nodule_ct.real.measurement.robustness import (
     VariedScan,
     examine_variations,
     has_contrast,
     robustness_figures,
     write_to_card,
 )
-from training.lung_nodule_ct.real.variations import UNCHANGED, part, thick_slices, unchanged, with_dose
+from training.lung_nodule_ct.real.measurement.variations import UNCHANGED, part, thick_slices, unchanged, with_dose
 from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank
 
 FOLDER = registry.MODELS_FOLDER / "lung_nodule_ct"

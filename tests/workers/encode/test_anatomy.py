@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding, Prediction
 from core.states import Outcome, ResultKind
 from deploy.demo.result_check import dciodvfy_errors

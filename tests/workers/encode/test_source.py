@@ -19,8 +19,8 @@ from tests.support import analyses
 from tests.support.real_data import shared_data
 from workers.encode.local_time import to_dicom_time
 from workers.encode.objects import by_kind
-from workers.encode.source import read_source, source_from_dataset
-from workers.encode.source_attributes import PATIENT, STUDY
+from workers.encode.source_images.attributes import PATIENT, STUDY
+from workers.encode.source_images.source import read_source, source_from_dataset
 from workers.encode.sr import document
 from workers.encode.validate import validator
 

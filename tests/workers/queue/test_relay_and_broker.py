@@ -14,7 +14,7 @@ from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
 from db.roles import heartbeats
-from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded.broker import EmbeddedBroker
 from tests.support.queued_jobs import JobFactory, configure
 from tests.support.records import scalar
 from workers.queue import relay

@@ -12,7 +12,7 @@ from core.errors import ConfigurationError
 from db.engine import Database
 from db.jobs.job_admin import show_job
 from db.roles import heartbeats
-from deploy.local.embedded_broker import EmbeddedBroker
+from deploy.local.embedded.broker import EmbeddedBroker
 from deploy.settings_file import load_settings
 from tests.support.queued_jobs import configure, unblock_reader
 from tests.support.records import scalar

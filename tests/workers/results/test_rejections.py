@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import Collection
 
-from core import codes
+from core.concepts import codes
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
 from core.states import ResultKind, UnitKind

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from models import registry
 from models.card import read_card
-from models.lung_nodule_ct.appearance import FEATURES
+from models.lung_nodule_ct.description.appearance import FEATURES
 from training.lung_nodule_ct.readers.agreement import (
     SUSPICIOUS,
     UNSUSPICIOUS,

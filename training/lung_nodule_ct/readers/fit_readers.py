@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import RidgeCV
 
-from models.lung_nodule_ct.appearance import FEATURES, appearance
-from models.lung_nodule_ct.density import KINDS, density_kind, solid_share
-from models.lung_nodule_ct.outline import outline_by_density
+from models.lung_nodule_ct.description.appearance import FEATURES, appearance
+from models.lung_nodule_ct.description.density import KINDS, density_kind, solid_share
+from models.lung_nodule_ct.description.outline import outline_by_density
 from training.lung_nodule_ct.readers import agreement
 from training.lung_nodule_ct.readers.ratings import ReaderMark
 from training.lung_nodule_ct.readers.stored_regions import PastedRegion

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.lung_nodule_ct.candidates import NoduleCandidate
-from models.lung_nodule_ct.outline import LEVEL, outline_by_density
+from models.lung_nodule_ct.description.outline import LEVEL, outline_by_density
 from training.lung_nodule_ct.readers.agreement import interval
 from training.lung_nodule_ct.readers.stored_regions import PastedRegion, read_regions
 from training.lung_nodule_ct.real.nodule_crops import FOLDS, RealNodule, fold_of, read_nodules

@@ -22,7 +22,7 @@ from models.lung_nodule_ct.two_stages import TwoStageDetector, combine_scores
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.readers.open_lungs import OpenLungs, open_lungs
 from training.lung_nodule_ct.readers.stored_regions import PastedRegion, save_regions
-from training.lung_nodule_ct.real.examination import nearest_target
+from training.lung_nodule_ct.real.measurement.examination import nearest_target
 from training.lung_nodule_ct.real.nodule_crops import FOLDS, RealNodule, fold_of, read_nodules
 from training.lung_nodule_ct.real.paste import paste_nodule
 from training.lung_nodule_ct.real.prepared_volumes import draw_place

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from models.lung_nodule_ct.probability import TERMS, combined_score, features
 from models.regression.stored_marks import limit_at, sort_marks
-from training.lung_nodule_ct.real.examination import ExaminedCandidate, ExaminedScan
-from training.lung_nodule_ct.real.real_metrics import calibration_error, stored_scan
+from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan
+from training.lung_nodule_ct.real.measurement.real_metrics import calibration_error, stored_scan
 
 NODULES_PER_SCAN = 1.5  # LIDC-IDRI: 1,186 nodules that three of four readers marked, in 888 scans, and what fewer of them marked
 PENALTY = 10.0  # of sklearn: the larger, the weaker

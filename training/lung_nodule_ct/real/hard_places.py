@@ -10,7 +10,7 @@ from pathlib import Path
 from models.ct.isotropic_grid import Index
 from models.lung_nodule_ct.two_stages import TwoStageDetector
 from training.lung_nodule_ct.real.backgrounds import Background
-from training.lung_nodule_ct.real.examination import examine_pasted, paste_into
+from training.lung_nodule_ct.real.measurement.examination import examine_pasted, paste_into
 
 HARD = "hard.json"
 MOST = 40  # places of a series, those with the highest score first

@@ -23,10 +23,10 @@ from models.regression.stored_marks import save_marks
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import calibrate, probability_by
-from training.lung_nodule_ct.real.evaluate_real import SEED
-from training.lung_nodule_ct.real.examination import ExaminedScan, examine_all
-from training.lung_nodule_ct.real.measured_sentences import measured_sentences
-from training.lung_nodule_ct.real.real_metrics import real_metrics, stored_scan
+from training.lung_nodule_ct.real.measurement.evaluate_real import SEED
+from training.lung_nodule_ct.real.measurement.examination import ExaminedScan, examine_all
+from training.lung_nodule_ct.real.measurement.measured_sentences import measured_sentences
+from training.lung_nodule_ct.real.measurement.real_metrics import real_metrics, stored_scan
 
 FOLD = 0
 ALLOWED = 4.0  # false marks per scan at the operating point

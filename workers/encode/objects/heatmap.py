@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from core import codes
+from core.concepts import codes
 from core.records import ResultObject
 from core.states import ResultKind
 from imaging.volume.volume import Volume

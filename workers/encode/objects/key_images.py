@@ -4,7 +4,7 @@ Titled "Of Interest" (113000, DCM), the most general title of CID 7010. It refer
 them; the other objects of the result may go elsewhere.
 """
 
-from core import codes
+from core.concepts import codes
 from core.records import ResultObject
 from core.states import Outcome, ResultKind
 from workers.encode import finding_text

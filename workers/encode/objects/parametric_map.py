@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ParametricMapStorage
 
-from core import codes
+from core.concepts import codes
 from core.iods import TYPE_2
 from core.records import HeatMap, ResultObject
 from core.states import ResultKind

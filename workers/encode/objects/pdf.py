@@ -3,7 +3,7 @@
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from core import codes
+from core.concepts import codes
 from core.records import ResultObject
 from core.states import ResultKind
 from workers.encode import finding_text

@@ -7,7 +7,7 @@ predecessor.
 
 from collections.abc import Sequence
 
-from core import codes
+from core.concepts import codes
 from core.records import ResultObject
 from core.states import ResultKind
 from db.jobs.job_records import StoredElsewhere

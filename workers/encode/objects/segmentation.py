@@ -14,7 +14,7 @@ from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.uid import SegmentationStorage
 
-from core import codes
+from core.concepts import codes
 from core.records import Code, Mask, ResultObject
 from core.states import ResultKind
 from imaging.masks import check_fits_grid, unpack_mask

@@ -4,7 +4,7 @@ from typing import Any
 
 from reportlab.platypus import Flowable, Table
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding
 from workers.encode import finding_text
 from workers.encode.analysis import Analysis

@@ -7,8 +7,8 @@ person (TID 1003), not the model.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from core import codes, private_codes, verdict_codes
-from core.measured_values import round_measured
+from core.concepts import codes, private_codes, verdict_codes
+from core.concepts.measured_values import round_measured
 from core.policy.verdicts import VerdictKind
 from core.records import Finding, Prediction
 from core.states import ModelStatus, Outcome

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Finding
 from core.states import ModelStatus, Outcome, ResultKind
 from core.uids import device_uid

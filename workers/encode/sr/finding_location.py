@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core import codes
+from core.concepts import codes
 from core.policy.admission import WHOLE_SLIDE
 from core.records import Code, Finding
 from core.states import ResultKind

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from highdicom.sr import CodedConcept
 
-from core import codes
+from core.concepts import codes
 from core.policy.admission import WHOLE_SLIDE
 from core.records import Code, Finding
 from imaging.photograph.read import Photograph

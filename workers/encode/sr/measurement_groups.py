@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from core import codes, private_codes
-from core.measured_values import round_measured
+from core.concepts import codes, private_codes
+from core.concepts.measured_values import round_measured
 from core.records import Finding, Measurement
 from core.states import Outcome
 from workers.encode.analysis import Analysis
@@ -121,7 +121,7 @@ def _number_item(analysis: Analysis, finding: Finding, measurement: Measurement)
 
 
 def _reported_value(measurement: Measurement) -> float:
-    """Probability and score with four decimals, other values as they are everywhere (`core.measured_values`)."""
+    """Probability and score with four decimals, other values as they are everywhere (`core.concepts.measured_values`)."""
     if measurement.name in (codes.PROBABILITY, private_codes.SCORE):
         return round(float(measurement.value), 4)
     return round_measured(measurement.value, measurement.unit.value)

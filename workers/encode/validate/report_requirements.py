@@ -5,7 +5,7 @@ The concept names are repeated here instead of imported from the encoder, so tha
 
 from collections.abc import Iterator
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code
 from imaging.wire.strict_dataset import StrictDataset
 

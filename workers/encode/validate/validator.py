@@ -13,7 +13,7 @@ from pydicom import config
 from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import validate_value
 
-from core import private_codes
+from core.concepts import private_codes
 from core.iods import IODS, Iod
 from core.records import Code
 from core.uids import may_be_referred_to
@@ -21,7 +21,7 @@ from imaging.wire.notes import warnings_discarded
 from imaging.wire.strict_dataset import StrictDataset
 from imaging.wire.strict_reader import BINARY_VRS, NUMBER_FORMATS, read_strictly
 from workers.encode.known_codes import is_known
-from workers.encode.source_attributes import IDENTIFIERS, PATIENT, SPECIMEN, STUDY
+from workers.encode.source_images.attributes import IDENTIFIERS, PATIENT, SPECIMEN, STUDY
 from workers.encode.validate.content_tree import check_content_tree
 from workers.encode.validate.object_structure import CHECKS
 

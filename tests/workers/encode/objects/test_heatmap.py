@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes
+from core.concepts import codes
 from core.records import Prediction
 from core.states import Outcome
 from tests.support import analyses, analyses_with_images
@@ -24,7 +24,7 @@ from workers.encode.pictures.finding_views import MAX_VIEWS, finding_views
 from workers.encode.pictures.fonts import font
 from workers.encode.pictures.sheet import wrap_text
 from workers.encode.pictures.volume_views import SLICE_PX, SMALL_PX
-from workers.encode.source import source_from_dataset
+from workers.encode.source_images.source import source_from_dataset
 from workers.encode.validate import validator
 
 

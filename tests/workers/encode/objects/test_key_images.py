@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import Collection
 
-from core import codes
+from core.concepts import codes
 from core.errors import EncodingError
 from core.records import Prediction
 from core.states import Outcome

@@ -9,7 +9,7 @@ import pytest
 from highdicom.pm.sop import pmread
 from pydicom import dcmread
 
-from core import codes
+from core.concepts import codes
 from core.records import Prediction
 from core.states import Outcome
 from imaging.masks import pack_heat_map, unpack_heat_map

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from core import codes
+from core.concepts import codes
 from core.errors import GeometryError
 from core.records import Finding, HeatMap, Prediction, UnitInput
 from core.states import Outcome, ResultKind, Tier
@@ -30,7 +30,7 @@ from tests.support.enhanced_ct import enhanced_ct
 from tests.support.real_data import shared_data
 from workers.encode.analysis import Analysis
 from workers.encode.objects import by_kind, segmentation
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 from workers.encode.sr import document as sr_document
 from workers.encode.validate import validator
 

@@ -6,7 +6,7 @@ from typing import Any
 import highdicom as hd
 import pytest
 
-from core.measured_values import round_measured
+from core.concepts.measured_values import round_measured
 from core.records import Finding
 from tests.support import analyses
 from workers.encode.sr import document

@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes
+from core.concepts import codes
 from core.records import Finding, Mask, Prediction, UnitInput
 from core.states import Outcome
 from deploy.demo.synthetic.lesion import lesion_dataset
@@ -22,7 +22,7 @@ from tests.support.external_programs import dciodvfy
 from workers.encode.analysis import Analysis
 from workers.encode.objects import segmentation
 from workers.encode.pictures.colours import OUTLINE, SEGMENTS
-from workers.encode.source import read_source
+from workers.encode.source_images.source import read_source
 from workers.encode.sr import document as sr_document
 from workers.encode.validate.validator import validate
 

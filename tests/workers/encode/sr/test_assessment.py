@@ -8,11 +8,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
+from core.concepts.verdict_codes import REASONS, VERDICTS
 from core.policy.verdicts import RejectionReason, VerdictKind
 from core.records import Code, Finding, Prediction
 from core.states import Outcome
-from core.verdict_codes import REASONS, VERDICTS
 from db.verdicts.assessment_records import JudgedFinding
 from deploy.demo.result_check import dciodvfy_errors
 from tests.support import analyses, assessments

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, EncapsulatedPDFStorage
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code
 from imaging.wire.writer import EncodeText, encode_dataset
 from workers.encode.character_sets import choose_character_sets

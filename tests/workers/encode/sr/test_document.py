@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Code, Prediction
 from core.states import Outcome, ResultKind
 from tests.support import analyses

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pydicom import dcmread
 
-from core import codes, private_codes
+from core.concepts import codes, private_codes
 from core.records import Evaluation
 from tests.support import analyses
 from tests.workers.encode.sr.test_document import named

@@ -1,0 +1,1 @@
+"""What the API returns: resources, pages of a list, and errors."""

@@ -1,0 +1,1 @@
+"""Coded concepts that the project writes, and the precision of measured values."""

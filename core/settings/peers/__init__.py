@@ -1,0 +1,1 @@
+"""Settings of the peers that send to the node and receive from it, and of TLS."""

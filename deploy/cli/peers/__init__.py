@@ -1,0 +1,1 @@
+"""Commands on the peers that receive results: destinations, and their commitment reports."""

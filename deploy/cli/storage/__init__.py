@@ -1,0 +1,1 @@
+"""Commands on what a node keeps: database, audit trail, retention and quarantine."""

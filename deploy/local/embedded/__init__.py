@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL and Valkey or Redis: found, started and stopped."""

@@ -1,0 +1,1 @@
+"""Measures a version of the detector on real volumes and real nodules."""

@@ -1,0 +1,1 @@
+"""What a result takes over from the images that it was made from."""
