@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -22,6 +23,21 @@ for variable, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "O
 # Every process of the suite and every process that a test starts reads the modules that an earlier one has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+class Loggers(dict[str, Any]):
+    """The loggers of the process by name, whose values can be read while a thread makes further ones.
+
+    pytest reads them before and after each phase of a test without the lock of the module `logging`. A thread that a fixture has started
+    may import a library at that moment, and with it make loggers.
+    """
+
+    def values(self) -> Any:
+        """Return a copy, which is made in one step of the interpreter."""
+        return list(super().values())
+
+
+logging.Logger.manager.loggerDict = Loggers(logging.Logger.manager.loggerDict)
 
 gc.disable()  # until the test modules are imported, which frees nothing
 # Allocations between two collections. Python's default of 700 takes a tenth of the processor time of a test that starts a console.

@@ -108,11 +108,13 @@ def haproxy(folder: Path, ports: list[int]) -> Iterator[int]:
     """A real HAProxy before these listeners; the port that it listens on."""
     port = free_port()
     servers = "\n".join(
-        f"  server listener{number} 127.0.0.1:{behind} send-proxy-v2 check inter 200ms" for number, behind in enumerate(ports)
+        # A check counts as failed after `inter`, also where HAProxy itself gets no processor for so long. It would send the images of a
+        # listener that runs to the other one. The end of a listener is noticed without a check: its port refuses connections.
+        f"  server listener{number} 127.0.0.1:{behind} send-proxy-v2 check inter 60s" for number, behind in enumerate(ports)
     )
     config = folder / "haproxy.cfg"
     config.write_text(
-        "defaults\n  mode tcp\n  timeout connect 30s\n  timeout client 120s\n  timeout server 120s\n  option redispatch\n"
+        "defaults\n  mode tcp\n  timeout connect 30s\n  timeout client 120s\n  timeout server 120s\n  option redispatch\n  retries 1\n"
         f"listen dicom\n  bind 127.0.0.1:{port}\n  balance roundrobin\n{servers}\n"
     )
     with subprocess.Popen([tool("haproxy", "haproxy"), "-f", str(config), "-db", "-q"]) as process:
