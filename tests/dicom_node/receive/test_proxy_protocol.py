@@ -110,7 +110,8 @@ def haproxy(folder: Path, ports: list[int]) -> Iterator[int]:
     servers = "\n".join(
         # A check counts as failed after `inter`, also where HAProxy itself gets no processor for so long. It would send the images of a
         # listener that runs to the other one. The end of a listener is noticed without a check: its port refuses connections.
-        f"  server listener{number} 127.0.0.1:{behind} send-proxy-v2 check inter 60s" for number, behind in enumerate(ports)
+        f"  server listener{number} 127.0.0.1:{behind} send-proxy-v2 check inter 60s"
+        for number, behind in enumerate(ports)
     )
     config = folder / "haproxy.cfg"
     config.write_text(
