@@ -85,7 +85,7 @@ def main() -> None:
     ]
     draw(found)
     text_ = (
-        f"### Dwell\n\nFrom the last image acknowledged to the report stored at the PACS, less the model's own forward time; nothing else "
+        f"## Dwell\n\nFrom the last image acknowledged to the report stored at the PACS, less the model's own forward time; nothing else "
         f"waiting, settle_s = {SETTLE_S:g}, one worker child on the CPU, real PostgreSQL and broker.\n\n"
         f"{paired_runs.markdown_table(['units', 'p50, s', 'p95, s', 'aim, s', 'forward, s (not counted)'], rows)}\n\n"
         f"Time by stage:\n\n"

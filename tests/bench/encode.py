@@ -68,7 +68,7 @@ def main() -> None:
         [name, *(paired_runs.format_spread([1000 * one[which] for one in figures]) for which in (0, 1))] for name, figures in steps.items()
     ]
     text = (
-        f"### A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
+        f"## A result into its objects\n\nSR and SEG of a study of {SLICES} slices of {SIDE} x {SIDE} with {NODULES} nodules "
         f"(segmented on {segmented(analysis)} frames), {arguments.rounds} rounds. The aim is {AIM_MS} ms at most: "
         f"{verdict(wall)} by the clock, with what else the machine does, and {verdict(processor)} in the processor's time. A result is two "
         f"reports: one that names the segmentation, and one without it, kept for the case that the segmentation is refused.\n\n"

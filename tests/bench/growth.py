@@ -95,7 +95,7 @@ def write(rows: list[list[str]], arguments: argparse.Namespace) -> None:
     place = "on disk" if arguments.on_disk else "in memory"
     head = ["query", f"{100 * EACH:,} instances, ms", f"{arguments.studies * EACH:,} instances, ms", "times (95 %)"]
     text = (
-        f"### Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "
+        f"## Growth of the index\n\n{arguments.studies:,} studies of {EACH} instances, analysed, reported and delivered to two "
         f"destinations, against 100 such studies on the same server; {arguments.rounds} rounds in turns of {arguments.repeats} executions, "
         f"median of a "
         f"round. Through the functions that the roles use, transaction and commit included; the database {place}, "

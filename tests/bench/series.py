@@ -55,7 +55,7 @@ def measure(folder: Path, rounds: int) -> None:
     paired_runs.plot_runs("series", groups, "seconds")
     head = ["series", "reader", "ms: median (least to most)", "dicom-node is so many times faster (95 %)", "peak memory / volume"]
     text = (
-        f"### Series to array\n\nA series of files to one array in Hounsfield units, int16, equal bit for bit in all three; "
+        f"## Series to array\n\nA series of files to one array in Hounsfield units, int16, equal bit for bit in all three; "
         f"{rounds} rounds in turns, each read in a process of its own with its files in memory. dicom-node reads and "
         "checks every header (position, orientation, "
         "spacing, identity) before it decodes; peak memory is the resident set above what the imports took.\n\n"

@@ -59,7 +59,7 @@ def main() -> None:
     p95 = [quantiles(one, n=20)[-1] for one in (alone, loaded)]
     waits = [[name, f"{median(one):.2f}", f"{tail:.2f}"] for name, one, tail in zip(QUEUES, (alone, loaded), p95, strict=True)]
     text_ = (
-        f"### Workers\n\nPhotographs of {SIZE[0]} x {SIZE[1]} pixels on the CPU, one thread a child; {arguments.rounds} rounds of "
+        f"## Workers\n\nPhotographs of {SIZE[0]} x {SIZE[1]} pixels on the CPU, one thread a child; {arguments.rounds} rounds of "
         f"{arguments.jobs} in turns, all queued when the clock starts.\n\n"
         f"{paired_runs.markdown_table(['photographs a second', 'median (least to most)', 'of the bare rate (aim 0.8)'], rows)}\n\n"
         f"A job's time in its attempt: {parts} (of the pass its share). Photographs that wait share a pass of {BATCH}; an image in it is "
