@@ -34,7 +34,7 @@ class Settings(Section):
     )
     store: StoreSection = Field(
         default=StoreSection(),
-        description="Where the blobs are, if several machines share them ([several machines](operations.md#blobs-on-several-machines)).",
+        description="Where the blobs are, if several machines share them ([how](several-machines.md#blobs-on-several-machines)).",
     )
     console: ConsoleSection = Field(
         default=ConsoleSection(),

@@ -1,6 +1,6 @@
 """Two PostgreSQL servers on two hosts: a primary, and a hot standby that has every commit before it is acknowledged.
 
-`PostgresPair.fail_over` and `rejoin` are the procedure of docs/operations.md, command by command.
+`PostgresPair.fail_over` and `rejoin` are the procedure of docs/several-machines.md, command by command.
 """
 
 import os

@@ -32,7 +32,7 @@ listen dicom
 
 
 def start_haproxy(host: Host, folder: Path, listeners: Sequence[Host]) -> None:
-    """Start HAProxy before the listeners: the block of docs/operations.md with shorter times."""
+    """Start HAProxy before the listeners: the block of docs/several-machines.md with shorter times."""
     servers = "\n".join(
         f"  server {one.name} {one.address}:{DICOM_PORT} send-proxy-v2 check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions"
         for one in listeners
