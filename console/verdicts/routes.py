@@ -1,7 +1,7 @@
 """The verdict panel of a result, the forms by which a clinician judges it, and the release of a result that waits for a verdict.
 
 The panel stands on the study page, and the viewer embeds it: ``GET /results/{job_id}/verdicts`` gives the panel alone, and a form that is
-sent with the header ``X-Fragment: verdicts`` is answered with the new panel instead of a redirect (docs/console.md).
+sent with the header ``X-Fragment: verdicts`` is answered with the new panel instead of a redirect (docs/api.md).
 """
 
 from collections.abc import Callable
