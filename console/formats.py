@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from console.alert_words import alert_words
 from console.counted import counted
 from core.clock import system_clock
 from core.concepts.measured_values import format_measured
@@ -118,6 +119,11 @@ def format_act(action: str) -> str:
     return ACTS.get(action, action)
 
 
+def format_sentence(text: str) -> str:
+    """Return a text with a capital letter at its beginning; the rest, such as names and abbreviations, stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def format_words(value: str) -> str:
     """Return a word of the database as people read it."""
     return WORDS.get(value, str(value).replace("_", " "))
@@ -143,6 +149,7 @@ def format_seconds(value: float | None) -> str:
 
 
 FILTERS = {
+    "alert_words": alert_words,
     "moment": format_moment,
     "age": format_age,
     "ago": format_ago,
@@ -153,6 +160,7 @@ FILTERS = {
     "dicom_date": format_dicom_date,
     "percent": format_percent,
     "words": format_words,
+    "sentence": format_sentence,
     "act": format_act,
     "counted": counted,
     "detail": format_detail,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.formats import format_size
 from core.errors import StorageError
 from core.policy.back_pressure import PAUSE_REASONS
 from core.settings.settings import Settings
@@ -73,7 +74,7 @@ def check_disk(free: int | None, needed: int) -> tuple[str, ...]:
     if free is None:
         return ("disk: the data folder cannot be read",)
     if free < needed:
-        return (f"disk: {free} bytes free, {needed} needed to receive",)
+        return (f"disk: {format_size(free)} free, {format_size(needed)} needed to receive",)
     return ()
 
 

@@ -28,11 +28,12 @@ def steps_of(unit: UnitDetails) -> list[Step]:
     images = f"{counted(row.held, 'image')} from {row.source}"
     steps = [Step("Received", DONE, row.first_received_at, images)]
     if row.state == "open":
-        return [*steps, Step("Complete", NOW, None, "waiting for further images")]
+        return [*steps, Step("Not complete yet", NOW, None, "waiting for further images")]
     evidence = row.evidence or {}
     steps.append(Step("Complete", DONE, row.completed_at, str(evidence.get("reason", ""))))
     if job is None:
-        return [*steps, Step("Routed", PROBLEM if row.outcome else OPEN, row.completed_at, row.reason or "no job yet")]
+        name = "Not routed" if row.outcome else "Not routed yet"
+        return [*steps, Step(name, PROBLEM if row.outcome else OPEN, row.completed_at, row.reason)]
     routes = ", ".join(job.row.routes)
     steps.append(Step("Routed", DONE, job.row.completed_at, f"{routes}: {job.row.model} {job.row.model_version}, {job.row.priority}"))
     return [*steps, *_of_job(job)]
@@ -43,18 +44,20 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
     tries = f"attempt {row.attempts}" if row.attempts > 1 else ""
     if row.state in ("failed", "quarantined"):
         last = job.attempts[-1].ended_at if job.attempts else None
-        yield Step("Analysed", PROBLEM, last, f"{row.reason} ({counted(row.attempts, 'attempt')})")
+        yield Step("Analysis failed", PROBLEM, last, f"{row.reason} ({counted(row.attempts, 'attempt')})")
     elif row.inferred_at is not None:
         seconds = sum(value or 0.0 for value in (row.prepare_s, row.infer_s, row.encode_s))
         yield Step("Analysed", DONE, row.inferred_at, ", ".join(part for part in (f"{seconds:.1f} s", tries) if part))
     elif row.state == "running":
-        yield Step("Analysed", NOW, row.started_at, ", ".join(part for part in ("running", tries) if part))
+        yield Step("Being analysed", NOW, row.started_at, tries)
+    elif row.state == "queued":
+        yield Step("Not analysed yet", NOW, None, "in the queue")
     else:
-        yield Step("Analysed", NOW if row.state == "queued" else OPEN, None, "in the queue" if row.state == "queued" else row.state)
+        yield Step("Not analysed", OPEN, None, row.state)
     if row.reported_at is not None:
         yield Step("Reported", DONE, row.reported_at, counted(len(job.objects), "object"))
     elif not job.objects:
-        yield Step("Reported", OPEN, None, "")
+        yield Step("Not reported yet", OPEN, None, "")
     yield from _deliveries(job)
 
 
@@ -66,10 +69,10 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
         problems = [row for row in rows if row.state in ("failed", "held") and not row.awaiting_verdict]
         given_up = [row for row in rows if row.state == DeliveryState.GIVEN_UP]
         if not problems and any(row.awaiting_verdict for row in rows):
-            yield Step(f"Delivered to {destination}", NOW, None, WAITING_NOTE)
+            yield Step(f"Not delivered to {destination} yet", NOW, None, WAITING_NOTE)
         elif problems:
-            problem = problems[0]
-            yield Step(f"Delivered to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
+            problem, name = problems[0], "Not fully delivered" if arrived else "Not delivered"
+            yield Step(f"{name} to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
         elif given_up and len(arrived) + len(given_up) == len(rows):
             name = f"Delivered to {destination}" if arrived else f"Not delivered to {destination}"
             yield Step(name, OPEN, at or given_up[0].changed_at, f"{len(arrived)} of {len(rows)} objects stored; {given_up[0].note}")
@@ -77,4 +80,4 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
             committed = all(row.state == "committed" for row in rows)
             yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, counted(len(rows), "object"))
         elif rows:
-            yield Step(f"Delivered to {destination}", NOW, None, f"{len(arrived)} of {counted(len(rows), 'object')} stored")
+            yield Step(f"Not delivered to {destination} yet", NOW, None, f"{len(arrived)} of {counted(len(rows), 'object')} stored")

@@ -42,7 +42,7 @@ def test_one_healthy_process_of_a_role_is_enough() -> None:
 
 def test_too_little_disk_space_is_named() -> None:
     assert check_disk(1000, 1000) == ()
-    assert check_disk(999, 1000) == ("disk: 999 bytes free, 1000 needed to receive",)
+    assert check_disk(999, 1000) == ("disk: 999 B free, 1000 B needed to receive",)
     assert check_disk(None, 0) == ("disk: the data folder cannot be read",)
 
 

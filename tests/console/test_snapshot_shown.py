@@ -107,8 +107,10 @@ def test_numbers_on_the_page(get: Get) -> None:
     assert "16 min 47 s" in page
     assert "1010 B" in page
     assert "Not ready." in page
-    assert "receive.paused: queue, for 1 min 15 s" in page
+    assert "Receiving is paused: too many units wait to be analysed, for 1 min 15 s" in page
     assert "2026-01-02 03:04:05 UTC" in page
+    assert ">given up</th>" in page
+    assert "given_up" not in page, "no word of the database"
 
 
 def test_names_are_escaped_on_the_page(get: Get) -> None:

@@ -96,6 +96,30 @@ def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: 
     assert "out of memory" in page
 
 
+def test_each_step_says_in_words_how_far_it_is(browser: Browser, database: Database) -> None:
+    Sender(database).send(1, study="1.2.8", series="1.2.8.1")
+    path = f"/studies/{_study_id_of(database, '1.2.8')}"
+
+    def steps() -> list[str]:
+        return re.findall(r'<li class="\w+"><strong>(.*?)</strong>', browser.get(path).text)
+
+    assert steps() == ["Received", "Not complete yet"]
+    complete(database, plan(), study="1.2.8")
+    assert steps() == ["Received", "Complete", "Routed", "Not analysed yet", "Not reported yet"]
+    claim(database)
+    assert steps()[3:] == ["Being analysed", "Not reported yet"]
+    ended = "reason = 'out of memory', worker = NULL, token = NULL, lease_until = NULL"
+    run(database, f"UPDATE jobs SET state = 'quarantined', {ended} WHERE state = 'running'")
+    assert steps()[3:] == ["Analysis failed", "Not reported yet"]
+    page = browser.get(path).text
+    assert ">failed</span> out of memory" in page
+    assert ">quarantined<" not in page, "a word of the node, not of the reading room"
+    first = f"/studies/{_study_id_of(database, '1.2.3')}"
+    assert "<strong>Not delivered to pacs yet</strong>" in browser.get(first).text
+    run(database, "UPDATE deliveries SET state = 'held', note = 'not valid'")
+    assert "<strong>Not delivered to pacs</strong>" in browser.get(first).text
+
+
 def test_a_unit_that_no_route_took_shows_why(browser: Browser, database: Database) -> None:
     Sender(database).send(1, study="1.2.9", series="1.2.9.1")
     complete(database, study="1.2.9", reason="no route takes it: Modality is CT")
