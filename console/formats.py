@@ -124,6 +124,13 @@ def format_sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def format_error(error: Exception) -> str:
+    """Return an error as sentences: what was expected and what came, and then the hint."""
+    hint = str(getattr(error, "hint", ""))
+    message = str(error).removesuffix(f" ({hint})") if hint else str(error)
+    return " ".join(f"{format_sentence(part).rstrip('.')}." for part in (message, hint) if part)
+
+
 def format_words(value: str) -> str:
     """Return a word of the database as people read it."""
     return WORDS.get(value, str(value).replace("_", " "))

@@ -149,7 +149,7 @@ def _where(view: ViewDescription, conditions: Sequence[ViewCondition]) -> tuple[
     values: dict[str, Any] = {}
     for number, condition in enumerate(conditions[:MOST_CONDITIONS]):
         if condition.column not in types or condition.operator not in OPERATORS:
-            raise ConfigurationError(f"{view.name} has no such column, or the operator is unknown")
+            raise ConfigurationError(f"the view {view.name} has no such column, or the operator is unknown")
         name = f"value{number}"
         pattern = OPERATORS[condition.operator]
         parts.append(pattern.format(column=f'"{condition.column}"', value=name, type=types[condition.column]))

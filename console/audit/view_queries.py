@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from console.audit.downloads import download
 from console.auth.guard import Accounts, AsViewer
 from console.auth.replies import page
+from console.formats import format_error
 from console.parameters import NO_NUL, SearchText
 from core.csv_cells import format_csv_cell
 from core.errors import ConfigurationError
@@ -104,7 +105,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             found = list(query_view(database, view, conditions, limit=PAGE_ROWS, skip=skip, actor=viewer.actor, address=viewer.address))
             record_shown(database, view, found[:SHOWN], actor=viewer.actor, address=viewer.address)
         except ConfigurationError as problem:
-            error = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
+            error = format_error(problem)
         more, rows = len(found) > SHOWN, found[:SHOWN]
         kept = [("view", view)]
         for condition in conditions:

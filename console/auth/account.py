@@ -11,6 +11,7 @@ from console.auth.credentials.second_factor import enrolment_uri, is_secret, mat
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
+from console.formats import format_error
 from console.parameters import PostedForm, RowId
 from core.clock import system_clock
 from core.errors import ConfigurationError
@@ -58,7 +59,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         try:
             hashed = hash_password(new)
         except ConfigurationError as error:
-            return _page(request, session, status=422, password_error=str(error))
+            return _page(request, session, status=422, password_error=format_error(error))
         set_password(database, session.user.id, hashed, actor=f"user:{session.user.name}", keep_session=session.id)
         return redirect("/account")
 
@@ -106,8 +107,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
                 raise ConfigurationError("choose for how long the token is valid")
             token = add_token(database, session.user, name=name, scopes=chosen, days=int(days), actor=actor)
         except ConfigurationError as error:
-            message = f"{str(error)[:1].upper()}{str(error)[1:]}."
-            return _page(request, session, status=422, token_error=message)
+            return _page(request, session, status=422, token_error=format_error(error))
         return _page(request, session, token=token)
 
     @routes.post("/account/tokens/{token_id}/revoke")

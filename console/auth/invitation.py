@@ -6,6 +6,7 @@ from fastapi.templating import Jinja2Templates
 from console.auth.credentials.passwords import hash_password
 from console.auth.guard import AccessDenied, Accounts
 from console.auth.replies import page, redirect
+from console.formats import format_error
 from console.parameters import PostedForm
 from core.errors import ConfigurationError
 from db.accounts.invitations import accept_invitation, find_invitation
@@ -33,9 +34,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             hashed = hash_password(password)
             accept_invitation(database, token, hashed)
         except ConfigurationError as error:
-            return page(
-                templates, request, "invitation.html", status_code=422 if found is not None else 410, invitation=found, error=str(error)
-            )
+            status, words = (422, format_error(error)) if found is not None else (410, "")
+            return page(templates, request, "invitation.html", status_code=status, invitation=found, error=words)
         return redirect("/sign-in")
 
     return routes

@@ -13,7 +13,9 @@ from console.api.replies.problems import InvalidPart, problem
 from console.auth.bearer import ScopeMissing, TokenRefused
 from console.auth.guard import ACTIVITY_HEADER, FORM_TOKEN_HEADER, AccessDenied, Accounts, SignInNeeded, browser_session
 from console.auth.replies import page, redirect
+from console.formats import format_error, format_moment, format_sentence
 from console.server.security_headers import added_headers
+from core.clock import system_clock
 from core.errors import StorageError
 
 NOT_FOUND = {
@@ -21,10 +23,18 @@ NOT_FOUND = {
     "message": "There is no page here.",
     "hint": "The address may be incomplete, or retention has deleted what was here.",
 }
+HEADINGS = {
+    409: "Not possible now",
+    410: "No longer there",
+    413: "Too large",
+    422: "This request cannot be used",
+    429: "Too many requests",
+    503: "Not possible now",
+}
 FAILED = {
     "heading": "The console failed",
     "message": "An error that the console does not know ended this request.",
-    "hint": "Try again. If it fails again, give the operator the time of the failure: the log of the console has the details.",
+    "hint": "Try again. If it fails again, give the operator this time: {at}. The log of the console has the details.",
 }
 
 
@@ -39,6 +49,11 @@ def _from_script(request: Request) -> bool:
     """
     headers, own = request.headers, ("hx-request", "x-fragment", FORM_TOKEN_HEADER, ACTIVITY_HEADER)
     return headers.get("sec-fetch-dest") == "empty" or any(name in headers for name in own)
+
+
+def _opened_by_a_person(request: Request) -> bool:
+    """Whether a browser opens the answer as a page: it then asks for HTML (`console.auth.guard.is_of_a_person`)."""
+    return "text/html" in request.headers.get("accept", "") and not _from_script(request)
 
 
 def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Accounts) -> None:
@@ -80,7 +95,7 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
         if _for_programs(request):
             return problem(403, str(error))
         hint = "An administrator sets the roles of users." if error.of_role else ""
-        text = {"heading": "Not allowed", "message": f"{str(error).capitalize()}.", "hint": hint}
+        text = {"heading": "Not allowed", "message": format_error(error), "hint": hint}
         return page(templates, request, "message.html", status_code=403, **text)
 
     @application.exception_handler(StorageError)
@@ -89,8 +104,8 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
         if _for_programs(request):
             return problem(503, "the database does not respond")
         request.state.session = None
-        text = {"heading": "Not available", "message": "The database does not respond. The status page says more; try again in a moment."}
-        return page(templates, request, "message.html", status_code=503, **text)
+        text = {"heading": "Not available", "message": "The database does not respond. Try again in a moment."}
+        return page(templates, request, "message.html", status_code=503, **text, link="/status", link_text="Status of the node")
 
     @application.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
@@ -99,15 +114,19 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
 
     @application.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        """Show a page for 404 and 405; answer programs and everything else as FastAPI does."""
+        """Show a page for 404 and 405, and for every refusal where a person opens a page; answer programs and scripts as FastAPI does."""
         if _for_programs(request):
             return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
-        if request.method not in ("GET", "POST") or error.status_code not in (404, 405):
+        unknown = error.status_code in (404, 405)
+        if request.method not in ("GET", "POST") or not (unknown or _opened_by_a_person(request)):
             return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
         if not hasattr(request.state, "session"):  # no route, so that the guard has not looked
             with suppress(StorageError):
                 request.state.session = await browser_session(accounts, request)
-        return page(templates, request, "message.html", status_code=error.status_code, **NOT_FOUND)
+        text = {"heading": HEADINGS.get(error.status_code, "Not possible"), "message": f"{format_sentence(str(error.detail)).rstrip('.')}."}
+        reply = page(templates, request, "message.html", status_code=error.status_code, **(NOT_FOUND if unknown else text))
+        reply.headers.update(error.headers or {})
+        return reply
 
     @application.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
@@ -115,6 +134,7 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
         if _for_programs(request):
             reply: Response = problem(500, "the console failed; its log has the details")
         else:
-            reply = page(templates, request, "message.html", status_code=500, **FAILED)
+            hint = FAILED["hint"].format(at=format_moment(system_clock()))
+            reply = page(templates, request, "message.html", status_code=500, **FAILED | {"hint": hint})
         reply.headers.update(added_headers(secure=accounts.secure))
         return reply

@@ -52,8 +52,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         attempt = begin_attempt(database, name, address)
         if attempt.wait_s > 0:
             locked = _page(request, status_code=429, next=next_path, name=name, error=waiting_message(attempt.wait_s))
-            locked.headers["Retry-After"] = str(int(attempt.wait_s) + 1)
-            return locked
+            return _with_wait(locked, attempt.wait_s)
         user = _user_with_password(name, password)
         if user is None:
             known = find_user(database, name)
@@ -86,11 +85,13 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         require_form_token(request.headers.get(FORM_TOKEN_HEADER) or form.get(FORM_TOKEN), session.form_token)
         next_path, address, user = safe_path(str(form.get("next", "/"))), client_address(request), session.user
         attempt = begin_attempt(database, user.name, address)
-        if attempt.wait_s > 0 or not accept_code(database, user, str(form.get("code", ""))):
-            if attempt.wait_s == 0:
-                record_failure(database, address, user_id=user.id)
-            context = {"next": next_path, "form_token": session.form_token, "error": WRONG_CODE}
-            return page(templates, request, "code.html", status_code=429 if attempt.wait_s else 401, **context)
+        context = {"next": next_path, "form_token": session.form_token}
+        if attempt.wait_s > 0:
+            locked = page(templates, request, "code.html", status_code=429, error=waiting_message(attempt.wait_s), **context)
+            return _with_wait(locked, attempt.wait_s)
+        if not accept_code(database, user, str(form.get("code", ""))):
+            record_failure(database, address, user_id=user.id)
+            return page(templates, request, "code.html", status_code=401, error=WRONG_CODE, **context)
         clear_failures(database, user.name)
         token = confirm_session(database, session, address=address)
         reply = redirect(next_path)
@@ -112,3 +113,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return user if right else None
 
     return routes
+
+
+def _with_wait(reply: HTMLResponse, wait_s: float) -> HTMLResponse:
+    """Say in the header of a reply when the next attempt counts."""
+    reply.headers["Retry-After"] = str(int(wait_s) + 1)
+    return reply

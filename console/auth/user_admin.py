@@ -8,6 +8,7 @@ from fastapi.templating import Jinja2Templates
 from console.auth.access import UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
+from console.formats import format_error
 from console.parameters import PostedForm, RowId
 from core.errors import ConfigurationError
 from db.accounts.invitations import invite_user
@@ -70,7 +71,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         try:
             change(f"user:{session.user.name}")
         except ConfigurationError as error:
-            return _page(request, status=409, error=str(error))
+            return _page(request, status=409, error=format_error(error))
         return redirect("/users")
 
     return routes

@@ -6,6 +6,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.formats import format_size
+
 FORM_BYTES = 256 << 10
 
 
@@ -40,6 +42,6 @@ class BodyLimit:
                 received += len(message.get("body", b""))
                 if received <= most:
                     return message
-            raise HTTPException(413, f"the body of this request may have {most} bytes")
+            raise HTTPException(413, f"the body of this request may have {format_size(most)}")
 
         await self._app(scope, receive_within_limit, send)

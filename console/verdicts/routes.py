@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.formats import format_error
 from console.model_labels import ModelLabels
 from console.parameters import PostedForm, RowId
 from console.verdicts.forms import read_draft, read_seen
@@ -55,7 +56,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, models_dir: Pat
         try:
             act(result)
         except VerdictRefused as error:
-            return _panel(request, job_id, session, error=f"{str(error)[:1].upper()}{str(error)[1:]}.", status=409)
+            return _panel(request, job_id, session, error=format_error(error), status=409)
         if _as_fragment(request):
             return _panel(request, job_id, session)
         return redirect(f"/studies/{result.row.study_id}#verdicts-{job_id}")

@@ -180,7 +180,9 @@ def remove_second_factor(database: Database, id: int, *, actor: str) -> None:
     with database.begin() as connection:
         if connection.execute(_REMOVE_TOTP, {"id": id}).rowcount == 0:
             user = connection.execute(_GET, {"id": id}).one_or_none()
-            raise _no_user(id) if user is None else ConfigurationError(f"{user.name} has no second factor", hint="see `users list`")
+            raise (
+                _no_user(id) if user is None else ConfigurationError(f"the user {user.name} has no second factor", hint="see `users list`")
+            )
         audit.record(connection, actor=actor, action="user.second_factor_removed", subject=f"user:{id}")
 
 

@@ -13,6 +13,7 @@ from console.auth.access import UserRole
 from console.auth.guard import Accounts, client_address, safe_path
 from console.auth.oidc.identity import ProviderIdentity, ProviderUnavailable, SignInRefused
 from console.auth.replies import page, redirect, set_session_cookie
+from console.formats import format_error
 from console.parameters import SearchText
 from core.errors import ConfigurationError
 from core.settings.web.console import OidcSection
@@ -85,7 +86,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         except SignInRefused as refused:
             return _refuse(request, refused.reason, str(refused), refused)
         except ConfigurationError as error:
-            return _refuse(request, "user", f"{str(error).capitalize()}.")
+            return _refuse(request, "user", format_error(error))
         agent = request.headers.get("user-agent", "")
         token = open_session(database, user, address=client_address(request), user_agent=agent)
         reply = redirect(safe_path(kept["next"]))

@@ -86,6 +86,20 @@ def test_a_second_factor_is_asked_for_once_and_each_code_counts_once(console: Ru
         assert browser.send_form("/sign-in/code", code=code).status_code == 401, "a code works once"
 
 
+def test_who_has_tried_too_many_codes_is_told_to_wait_and_not_to_enter_the_next_one(console: RunningConsole, database: Database) -> None:
+    user = find_user(database, "operator")
+    assert user is not None
+    set_second_factor(database, user.id, pyotp.random_base32(), actor="test")
+    with console.browser() as browser:
+        browser.sign_in("operator", next="/account")
+        browser.open("/sign-in/code")
+        assert [browser.send_form("/sign-in/code", code="000000").status_code for _ in range(5)] == [401] * 5
+        locked = browser.send_form("/sign-in/code", code="000000")
+    assert (locked.status_code, 0 < int(locked.headers["retry-after"]) <= 901) == (429, True)
+    assert "Too many failed attempts. Try again in 15 minutes." in locked.text
+    assert "This code is wrong" not in locked.text
+
+
 def test_a_user_enrols_and_removes_a_second_factor(console: RunningConsole, database: Database) -> None:
     with console.browser("viewer") as browser:
         page = browser.open("/account")
