@@ -13,6 +13,15 @@ class UserRole(StrEnum):
     ADMIN = "admin"  # manages users, and everything above
 
 
+MEANINGS = {
+    UserRole.VIEWER: "reads results",
+    UserRole.CLINICIAN: "reads results, gives verdicts, uploads images",
+    UserRole.OPERATOR: "reads results, uploads images, runs the node: routes, queues, deliveries, models",
+    UserRole.AUDITOR: "reads results and the audit trail",
+    UserRole.ADMIN: "everything, and manages users",
+}
+"""What a role may do, in the words of the pages."""
+
 PUBLIC: frozenset[UserRole] = frozenset()
 """No sign-in is needed. Only pages without patient data may be public."""
 

@@ -12,7 +12,7 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
 from console.auth.scopes import scopes_for
 from console.formats import format_error
-from console.parameters import PostedForm, RowId
+from console.parameters import PostedForm, RowId, SearchText
 from core.clock import system_clock
 from core.errors import ConfigurationError
 from db.accounts.api_tokens import add_token, list_tokens, revoke_token
@@ -21,6 +21,12 @@ from db.accounts.users import remove_second_factor, set_password, set_second_fac
 
 DURATIONS = (7, 30, 90, 365)
 """Days for which a token may be made on the page."""
+NOTICES = {
+    "password": "Your password has changed. Your other sessions, sign-in links and API tokens have ended.",
+    "factor": "From now on, signing in asks for a code of your authenticator.",
+    "removed": "The second factor is removed: the password alone signs in.",
+}
+"""What a form of the page has changed, by the word in the address that it leads to."""
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -40,9 +46,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return refused_password(database, session.user, password, client_address(request))
 
     @routes.get("/account")
-    def account(request: Request, session: SignedIn) -> Response:
-        """Show the account."""
-        return _page(request, session)
+    def account(request: Request, session: SignedIn, notice: SearchText = "") -> Response:
+        """Show the account, and what a form has changed."""
+        return _page(request, session, notice=NOTICES.get(notice, ""))
 
     @routes.get("/account/session")
     def session_open(session: SignedIn) -> Response:
@@ -61,7 +67,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         except ConfigurationError as error:
             return _page(request, session, status=422, password_error=format_error(error))
         set_password(database, session.user.id, hashed, actor=f"user:{session.user.name}", keep_session=session.id)
-        return redirect("/account")
+        return redirect("/account?notice=password")
 
     @routes.post("/account/second-factor")
     def enrol(request: Request, form: PostedForm, session: SignedIn) -> Response:
@@ -75,7 +81,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             message = "This code does not belong to the secret. Check the clock of your device and enter the next code."
             return _page(request, session, secret=secret, status=422, code_error=message)
         set_second_factor(database, session.user.id, secret, actor=f"user:{session.user.name}")
-        return redirect("/account")
+        return redirect("/account?notice=factor")
 
     @routes.post("/account/second-factor/remove")
     def remove(request: Request, form: PostedForm, session: SignedIn) -> Response:
@@ -87,7 +93,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             remove_second_factor(database, session.user.id, actor=f"user:{session.user.name}")
         except ConfigurationError:
             return _page(request, session, status=422, code_error="There is no second factor.")
-        return redirect("/account")
+        return redirect("/account?notice=removed")
 
     @routes.post("/account/sessions/{session_id}/end")
     def end(session_id: RowId, session: SignedIn) -> Response:

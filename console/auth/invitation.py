@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
+from console.auth.access import MEANINGS
 from console.auth.credentials.passwords import hash_password
 from console.auth.guard import AccessDenied, Accounts
 from console.auth.replies import page, redirect
@@ -21,7 +22,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     def invitation_page(request: Request, token: str) -> Response:
         """Show the form, or that the link is no longer valid."""
         found = find_invitation(database, token)
-        return page(templates, request, "invitation.html", status_code=200 if found is not None else 410, invitation=found)
+        status = 200 if found is not None else 410
+        return page(templates, request, "invitation.html", status_code=status, invitation=found, meanings=MEANINGS)
 
     @routes.post("/invitations/{token}")
     def register(request: Request, form: PostedForm, token: str) -> Response:
@@ -35,7 +37,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
             accept_invitation(database, token, hashed)
         except ConfigurationError as error:
             status, words = (422, format_error(error)) if found is not None else (410, "")
-            return page(templates, request, "invitation.html", status_code=status, invitation=found, error=words)
-        return redirect("/sign-in")
+            return page(templates, request, "invitation.html", status_code=status, invitation=found, meanings=MEANINGS, error=words)
+        return redirect("/sign-in?notice=registered")
 
     return routes

@@ -66,7 +66,11 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
             return problem(401, "sign in, or send an API token", headers={"WWW-Authenticate": "Bearer"})
         if _from_script(request):
             return PlainTextResponse("The session has ended.", status_code=401, headers={"HX-Refresh": "true"})
-        return redirect("/sign-in" if error.next == "/" else f"/sign-in?next={error.next}")
+        asked = [] if error.next == "/" else [f"next={error.next}"]
+        if request.state.session is None and accounts.cookie in request.cookies:  # not where only the second factor is missing
+            asked.append("notice=ended")
+        query = "&".join(asked)
+        return redirect(f"/sign-in?{query}" if query else "/sign-in")
 
     @application.exception_handler(TokenRefused)
     async def token_refused(request: Request, error: TokenRefused) -> Response:

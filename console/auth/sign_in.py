@@ -20,13 +20,19 @@ from console.auth.guard import (
     safe_path,
 )
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
-from console.parameters import PostedForm
+from console.parameters import PostedForm, SearchText
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
 from db.accounts.sign_in_limits import begin_attempt, clear_failures, forget_attempt, record_failure
 from db.accounts.users import User, find_user
 
 WRONG = "Name or password is wrong."
 WRONG_CODE = "This code is wrong or was used already. Wait for the next one."
+NOTICES = {
+    "ended": "Your session has ended. Sign in to go on where you were.",
+    "registered": "You are registered. Sign in with the password that you have chosen.",
+    "out": "You are signed out.",
+}
+"""Why the page of sign-in is shown, by the word in its address."""
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -38,9 +44,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         return page(templates, request, "sign_in.html", oidc=accounts.oidc, **context)
 
     @routes.get("/sign-in")
-    def sign_in_page(request: Request, next: str = "/") -> Response:
-        """Show the form."""
-        return _page(request, next=safe_path(next))
+    def sign_in_page(request: Request, next: str = "/", notice: SearchText = "") -> Response:
+        """Show the form, and why it is shown."""
+        return _page(request, next=safe_path(next), notice=NOTICES.get(notice, ""))
 
     @routes.post("/sign-in")
     def sign_in(request: Request, form: PostedForm) -> Response:
@@ -102,7 +108,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     def sign_out(session: SignedIn) -> Response:
         """End the session."""
         end_session(database, session.id, session.user)
-        reply = redirect("/sign-in")
+        reply = redirect("/sign-in?notice=out")
         delete_session_cookie(reply, accounts)
         return reply
 

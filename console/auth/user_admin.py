@@ -1,11 +1,12 @@
 """Users, for administrators: invite, change role, disable, enable, remove a lost second factor."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
-from console.auth.access import UserRole
+from console.auth.access import MEANINGS, UserRole
 from console.auth.guard import Accounts, SignedIn
 from console.auth.replies import page, redirect
 from console.formats import format_error
@@ -22,7 +23,8 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     database = accounts.database
 
     def _page(request: Request, *, status: int = 200, **context: str) -> Response:
-        return page(templates, request, "users.html", status_code=status, users=list_users(database), roles=list(UserRole), **context)
+        shown: dict[str, Any] = {"users": list_users(database), "roles": list(UserRole), "meanings": MEANINGS, **context}
+        return page(templates, request, "users.html", status_code=status, **shown)
 
     @routes.get("/users")
     def users(request: Request) -> Response:

@@ -8,7 +8,7 @@
   async function ask(used) {
     try {
       const reply = await fetch("/account/session", { headers: { "X-Activity": used ? "yes" : "no" }, cache: "no-store" });
-      if (reply.status === 401) location.assign("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
+      if (reply.status === 401) location.assign("/sign-in?next=" + encodeURIComponent(location.pathname + location.search) + "&notice=ended");
     } catch (error) { /* the node cannot be reached; asked again later */ }
   }
   function use() {
