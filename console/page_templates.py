@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from console.assets import assets_path, viewer_modules
 from console.auth.access import ACCESS, PUBLIC, UserRole
 from console.formats import FILTERS
+from core.clock import system_clock
 from db.accounts.sessions import Session
 
 FOLDER = Path(__file__).parent
@@ -57,7 +58,7 @@ def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda stud
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link)
+    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link, now=system_clock)
     environment.globals.update(assets=assets_path(), viewer_modules=viewer_modules())
     environment.filters.update(FILTERS, browser=name_browser)
     return Jinja2Templates(env=environment)
