@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,3 +49,22 @@ class EarlierSlices:
 def list_slices(folder: Path, keys: Sequence[SliceKey], *, values: str, size: tuple[int, int]) -> None:
     """Write the list of the slices of a rendering, when all of them are decoded."""
     (folder / SLICES).write_text(json.dumps({"values": values, "size": size, "slices": keys}))
+
+
+def contained_renderings(folders: Sequence[Path]) -> set[Path]:
+    """Return those of ``folders``, renderings of one unit, whose slices all lie in a larger one, which can give them without decoding."""
+    described = {folder: found for folder in folders if (found := _described_slices(folder)) is not None}
+    return {
+        folder
+        for folder, (kind, slices) in described.items()
+        if any(kind == other and slices < others for other, others in described.values())
+    }
+
+
+def _described_slices(folder: Path) -> tuple[tuple[Any, ...], frozenset[SliceKey]] | None:
+    """Return kind and size of the values of a rendering, and its slices; None where it has no list of them."""
+    try:
+        described = json.loads((folder / SLICES).read_text())
+    except (OSError, ValueError):
+        return None
+    return (described["values"], *described["size"]), frozenset((sha256, frame) for sha256, frame in described["slices"])

@@ -9,14 +9,16 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from console.viewer.earlier_slices import SLICES
+from console.viewer.earlier_slices import SLICES, contained_renderings
 from console.viewer.render_process import META
 
 UNFINISHED = ".part"
+OLDER_STEP_S = 30.0  # an open viewer that shows fewer slices of a series takes the others within seconds
 
 
 class RenderCache:
@@ -69,9 +71,9 @@ class RenderCache:
             shutil.rmtree(path, ignore_errors=True)
 
     def make_room(self, needed_bytes: int, decoding: Path | None = None) -> None:
-        """Remove expired entries, then those used least recently, until ``needed_bytes`` more are within the limit.
+        """Remove what has expired and older steps of series that have grown, then what was used least recently, as far as needed.
 
-        ``decoding`` is the folder into which those bytes are written.
+        ``needed_bytes`` more are within the limit afterwards; ``decoding`` is the folder into which they are written.
         """
         entries = []
         now = time.time()
@@ -83,9 +85,22 @@ class RenderCache:
             except OSError:  # another process removes it at this moment
                 continue
             entries.append((used, path, size))
+        older = _older_steps({path: used for used, path, _ in entries}, now)
         total = needed_bytes + sum(size for _, _, size in entries)
         for used, path, size in sorted(entries):
-            if self._unfinished in path.name or (total <= self.max_bytes and now - used <= self._keep_s):
-                continue  # this process decodes into it, or it may stay
+            if self._unfinished in path.name:
+                continue  # this process decodes into it
+            if path not in older and total <= self.max_bytes and now - used <= self._keep_s:
+                continue
             shutil.rmtree(path, ignore_errors=True)
             total -= size
+
+
+def _older_steps(used_at: Mapping[Path, float], now: float) -> set[Path]:
+    """Return entries that a larger entry of the same unit contains, and that were not used lately: a series leaves one as it grows."""
+    units: dict[str, list[Path]] = {}
+    for path in used_at:
+        if UNFINISHED not in path.name:
+            units.setdefault(path.name.rpartition("-")[0], []).append(path)
+    contained = [path for found in units.values() if len(found) > 1 for path in contained_renderings(found)]
+    return {path for path in contained if now - used_at[path] > OLDER_STEP_S}

@@ -1,6 +1,8 @@
 """A series that grows is decoded once: a later rendering takes over the slices that an earlier one has decoded."""
 
 import asyncio
+import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,23 @@ def test_only_new_and_changed_slices_are_decoded(pool: RenderPool, tmp_path: Pat
     changed.save_as(files[2])
     replaced, uids = _decode(pool, files, 3)
     assert [bool((replaced[uids.index(uid_of[path])] == MARK).all()) for path in files] == [True] * 2 + [False] + [True] * 3 + [False] * 6
+
+
+def test_an_older_step_of_a_series_that_has_grown_leaves_the_cache_when_it_is_not_displayed_any_more(
+    pool: RenderPool, tmp_path: Path
+) -> None:
+    files = write_chest(tmp_path / "chest", make_chest(7, slices=12, size=64, slice_mm=5.0, diameters_mm=(14.0,)))
+    for key, count in ((1, 4), (2, 8), (3, 12)):
+        _decode(pool, files[:count], key)
+    of_another_unit = pool.start(RenderOrder(f"unit-2-{4:032x}", "series", named(files[:4])))
+    assert asyncio.run(of_another_unit.wait_until_finished(300))
+    for name in (f"unit-1-{1:032x}", f"unit-1-{3:032x}", f"unit-2-{4:032x}"):
+        os.utime(pool.cache.path(name), (time.time() - 60, time.time() - 60))
+    pool.cache.make_room(0)
+    left = sorted(path.name for path in pool.cache.folder.iterdir())
+    assert left == [f"unit-1-{2:032x}", f"unit-1-{3:032x}", f"unit-2-{4:032x}"], "the second one was displayed a moment ago"
+    again, _ = _decode(pool, files[:4], 1)
+    assert len(again) == 4
 
 
 def test_frames_are_taken_over_where_their_values_are_of_the_same_kind(tmp_path: Path) -> None:
