@@ -81,6 +81,11 @@ def format_iso_ago(at: str | None) -> str:
     return format_ago(None if not at else datetime.fromisoformat(at))
 
 
+def format_iso_moment(at: str) -> str:
+    """Return a time in UTC that a row has as text (ISO 8601)."""
+    return format_moment(datetime.fromisoformat(at))
+
+
 def format_size(count: int | None) -> str:
     """Return bytes in binary units."""
     if count is None:
@@ -161,6 +166,7 @@ FILTERS = {
     "age": format_age,
     "ago": format_ago,
     "iso_ago": format_iso_ago,
+    "iso_moment": format_iso_moment,
     "size": format_size,
     "seconds": format_seconds,
     "person": format_person,

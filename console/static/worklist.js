@@ -66,7 +66,11 @@ async function readAgain() {
   waiting = false;
   readSoon();
 }
-document.body.addEventListener("htmx:afterSwap", () => { shown = ""; saySize(); });
+document.body.addEventListener("htmx:afterSwap", () => {
+  shown = "";
+  saySize();
+  document.getElementById("clear").hidden = ![...new URLSearchParams(filters()).values()].some(Boolean);
+});
 document.addEventListener("visibilitychange", readSoon);
 window.addEventListener("scroll", readSoon, { passive: true });
 followChanges(changed);

@@ -157,6 +157,7 @@ def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, databa
         page.keyboard.press("a")
         page.wait_for_selector(".verdict-accepted")
         assert page.evaluate("document.activeElement.dataset.ordinal") == "2", "the next open finding"
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the keyboard acts on it: it has a ring"
         page.keyboard.press("r")
         page.keyboard.press("2")
         page.wait_for_selector(".verdict-rejected")

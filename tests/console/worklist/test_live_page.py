@@ -97,6 +97,18 @@ def test_a_screen_reader_is_told_what_has_changed_in_a_sentence_and_not_every_li
     page.wait_for_selector("#said:text-is('No study is shown.')", state="attached")
 
 
+def test_filters_can_be_cleared_as_soon_as_there_are_some(page: Page, database: Database) -> None:
+    _receive(database)
+    page.goto("/worklist")
+    page.wait_for_selector("a.line")
+    assert not page.is_visible("#clear")
+    page.fill("#search", "Roe")
+    page.wait_for_selector("text=No study matches")
+    page.click("#clear")
+    page.wait_for_selector("a.line:has-text('Doe, Jane')")
+    assert not page.is_visible("#clear")
+
+
 def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Page, database: Database) -> None:
     page.goto("/worklist?state=failed")
     page.wait_for_function("window.told > 0")

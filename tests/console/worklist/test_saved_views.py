@@ -28,7 +28,7 @@ def test_a_view_is_saved_replaced_shown_to_its_user_alone_and_deleted(console: R
         ann.send_form("/worklist/views", name="urgent <b>", query="tier=review")
         assert rows(database, "SELECT name, query FROM saved_views") == [("urgent <b>", "tier=review")]
         page = ann.open("/worklist?tier=review").text
-        assert 'href="/worklist?tier=review" aria-current="true">urgent &lt;b&gt;</a>' in page
+        assert 'href="/worklist?tier=review" aria-current="true"><bdi>urgent &lt;b&gt;</bdi></a>' in page
         for name in ("", "x" * 61, "a\nb"):
             assert ann.send_form("/worklist/views", name=name, query="").status_code == 422
         bob.open("/sign-in")
