@@ -5,6 +5,7 @@ reason, which is part of the audit event.
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -31,6 +32,7 @@ from db.commitment.failed_reports import list_failed_reports
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
+from db.listings.studies_of_rows import studies_of_rows
 from db.listings.unrouted import list_unrouted
 from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind, list_pauses
@@ -59,6 +61,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
             associations, refusals = open_associations(reader, MOST), refused_associations(reader, MOST)
             quarantined = list_quarantined(reader, MOST)
+            studies = studies_of_rows(reader, [*chain.from_iterable(jobs.values()), *deliveries, *unrouted])
         units = [int(row["unit_id"]) for row in unrouted]
         if units and not (LIVE in request.headers and seen.covers(session.id, units)):
             details = {"from": viewer.address, "ids": units}
@@ -80,6 +83,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "deliveries": deliveries,
             "quarantine": quarantined,
             "unrouted": unrouted,
+            "studies": studies,
             "reports": list_failed_reports(database, limit=MOST),
             "notifications": list_unaccepted(database, limit=MOST),
             "has_webhook": bool(settings.webhook.url),

@@ -1,6 +1,7 @@
 """The operations page over real HTTP: what needs a person is listed, and each action is a command that the owning role answers."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_the_page_shows_what_needs_a_person_and_the_state_of_the_node(browser: B
     ):
         assert shown in page, shown
     assert '<td data-label="Times" class="number">5</td>' in page, "the refused association was repeated four times"
+
+
+def test_every_row_leads_to_its_study(browser: Browser, database: Database) -> None:
+    page = browser.get("/operations").text
+    found = {int(number) for number in re.findall(r'href="/studies/(\d+)"', page)}
+    known = {int(str(id)) for (id,) in rows(database, "SELECT id FROM studies")}
+    assert found == known, "of a delivery, a failed and a queued job, and a unit"
 
 
 def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database: Database) -> None:
