@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from console import pages
 from console.api import health_routes
 from console.api.routers import add_api
+from console.api_reference import routes as api_reference
 from console.assets import mount_assets
 from console.audit import routes as audit
 from console.audit import view_queries
@@ -88,6 +89,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     application.include_router(viewer.build_router(accounts, templates, source))
     application.include_router(objects.build_router(accounts, templates, source))
     add_api(application, accounts, current, blobs)
+    application.include_router(api_reference.build_router(accounts, templates, lambda: application.openapi()))
     application.include_router(upload.build_router(accounts, templates, current))
     application.include_router(predict.build_router(accounts, current))
     add_refusals(application, templates, accounts)

@@ -38,6 +38,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/metrics"): PUBLIC,
+    ("GET", "/api"): PUBLIC,
     ("GET", "/api/v1/status"): PUBLIC,
     ("GET", "/api/v1/openapi.json"): PUBLIC,
     ("GET", "/api/v1/studies"): ALL,
