@@ -52,8 +52,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
     @routes.get("/account/session")
     def session_open(session: SignedIn) -> Response:
-        """Say that the session has not ended. The guard takes it for use of the session where the header of `activity.js` says so."""
-        return Response(status_code=204)
+        """Say for how many seconds the session lasts, without use and in any case.
+
+        The guard takes the request for use of the session where the header of `activity.js` says so.
+        """
+        left = {"X-Idle-Left": str(int(session.idle_left_s)), "X-Age-Left": str(int(session.age_left_s))}
+        return Response(status_code=204, headers=left)
 
     @routes.post("/account/password")
     def change_password(request: Request, form: PostedForm, session: SignedIn) -> Response:

@@ -21,6 +21,8 @@ _OPEN = text("""
 _FIND = text("""
     SELECT s.id AS session_id, s.form_token, s.confirmed_at IS NOT NULL AS confirmed,
            s.last_seen_at < node_now() - make_interval(secs => :seen_every_s) AS stale,
+           extract(epoch FROM s.last_seen_at - node_now())::float8 + :idle_s AS idle_left_s,
+           extract(epoch FROM s.created_at - node_now())::float8 + :max_s AS age_left_s,
            u.id, u.name, u.role, u.password_hash, u.totp_secret, u.created_at, u.disabled_at
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.token_sha256 = :token AND s.ended_at IS NULL AND u.disabled_at IS NULL
@@ -48,12 +50,17 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A valid session with its user. ``confirmed``: the second factor was accepted, or is not needed."""
+    """A valid session with its user. ``confirmed``: the second factor was accepted, or is not needed.
+
+    ``idle_left_s``: seconds after which it ends unless somebody uses it; ``age_left_s``: seconds after which it ends in any case.
+    """
 
     id: int
     user: User
     form_token: str
     confirmed: bool
+    idle_left_s: float = 0.0
+    age_left_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,8 @@ def find_session(database: Database, token: str, limits: SessionLimits, *, used:
             return None
         if used and row.stale:
             connection.execute(_SEEN, {"id": row.session_id})
-    return Session(row.session_id, user_of_row(row), row.form_token, row.confirmed)
+    idle_left_s = limits.idle_s if used else row.idle_left_s
+    return Session(row.session_id, user_of_row(row), row.form_token, row.confirmed, idle_left_s, row.age_left_s)
 
 
 def end_session(database: Database, id: int, user: User) -> bool:

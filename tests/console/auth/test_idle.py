@@ -82,3 +82,22 @@ def test_a_page_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Pag
     run(database, "UPDATE sessions SET last_seen_at = node_now() - interval '1 day'")
     page.clock.fast_forward("01:05")
     page.wait_for_url(re.compile(r"/sign-in\?next="))
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "stays"),
+    [
+        ("last_seen_at = node_now() - interval '1760 seconds'", "Press a key to stay signed in.", True),
+        ("created_at = node_now() - interval '43160 seconds'", "Save what you have begun", False),
+    ],
+)
+def test_a_page_says_in_time_that_its_session_will_end(page: Page, database: Database, change: str, said: str, stays: bool) -> None:
+    page.clock.install()
+    page.goto("/worklist")
+    run(database, f"UPDATE sessions SET {change}")
+    page.clock.fast_forward("01:05")
+    page.wait_for_selector(f"#ending[role=alert] >> text={said}")
+    with page.expect_response("**/account/session"):
+        page.keyboard.press("j")
+    page.wait_for_selector("#ending", state="detached" if stays else "attached")
+    assert _used(database)
