@@ -109,6 +109,23 @@ def test_filters_can_be_cleared_as_soon_as_there_are_some(page: Page, database: 
     assert not page.is_visible("#clear")
 
 
+def test_a_study_leads_back_to_the_list_that_was_left_in_this_session_only(page: Page, database: Database) -> None:
+    _receive(database)
+    page.goto("/worklist")
+    page.fill("#search", "Doe")
+    page.wait_for_url(re.compile(r"text=Doe"))
+    page.click("a.line")
+    page.click(".crumbs a")
+    page.wait_for_url(re.compile(r"/worklist\?text=Doe"))
+    assert page.input_value("#search") == "Doe"
+    page.click("a.line")
+    page.wait_for_selector(".crumbs a")
+    run(database, "UPDATE sessions SET form_token = 'of another session'")
+    page.reload()
+    page.click(".crumbs a")
+    page.wait_for_url(re.compile(r"/worklist$"))
+
+
 def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Page, database: Database) -> None:
     page.goto("/worklist?state=failed")
     page.wait_for_function("window.told > 0")
