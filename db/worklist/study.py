@@ -15,7 +15,8 @@ _UNITS = text("""
     FROM units u JOIN series se ON se.id = u.series_id WHERE se.study_id = :id ORDER BY se.series_number NULLS LAST, se.id, u.id
 """)
 _JOBS = text("""
-    SELECT j.* FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE se.study_id = :id ORDER BY j.id DESC
+    SELECT j.*, u.kind AS unit_kind FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id
+    WHERE se.study_id = :id ORDER BY j.id DESC
 """)
 _FINDINGS = text("SELECT * FROM findings WHERE job_id = ANY(:jobs) ORDER BY job_id, ordinal")
 _ATTEMPTS = text("SELECT * FROM attempts WHERE job_id = ANY(:jobs) ORDER BY id")

@@ -10,7 +10,7 @@ import pytest
 from db.engine import Database
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 
 SEEN = re.compile(r'name="(seen_revision|seen_at|seen_verdict)" value="([^"]+)"')
 
@@ -177,3 +177,11 @@ def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, databa
         ("rejected", "artifact"),
         ("missed", ""),
     ]
+
+
+def test_a_photograph_has_no_number_among_images_to_state(reader: Reader, database: Database) -> None:
+    assert 'name="image_number"' in reader.read()
+    run(database, "UPDATE units SET kind = 'image'")
+    panel = reader.read()
+    assert 'name="column"' in panel
+    assert 'name="image_number"' not in panel
