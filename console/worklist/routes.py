@@ -14,6 +14,7 @@ from console.auth.replies import page, redirect
 from console.parameters import Before, SearchText, read_date
 from console.worklist import live
 from console.worklist.live_lines import LIVE, Lines, LiveLines, SeenRows
+from core.clock import system_clock
 from core.states import Outcome, Tier
 from db.accounts.saved_views import saved_views
 from db.accounts.sessions import Session
@@ -22,6 +23,12 @@ from db.worklist.study import record_list_view
 from db.worklist.study_filter import VERDICTS, StudyFilter
 
 FIELDS = ("text", "modality", "model", "outcome", "tier", "finding", "destination", "state", "verdict")
+USUAL = (
+    ("Verdict open", {"verdict": "open"}),
+    ("Failed", {"state": "failed"}),
+    ("Not routed", {"state": "not_routed"}),
+)
+"""Lists that are needed often, by name; beside them stands that of today."""
 
 
 LINES = "X-Lines"
@@ -39,6 +46,12 @@ def _read_filter(
 
 
 Wanted = Annotated[StudyFilter, Depends(_read_filter)]
+
+
+def usual_views() -> list[tuple[str, str]]:
+    """Return name and query of the lists that are needed often; a day is one of UTC."""
+    today = {"since": system_clock().date().isoformat()}
+    return [(name, urlencode(asked)) for name, asked in (*USUAL, ("Received today", today))]
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
@@ -80,7 +93,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         context = _context(wanted, studies, continued=before is not None)
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "worklist_lines.html", **context)
-        choices: dict[str, Any] = {**filter_choices(database), "views": saved_views(database, session.user.id)}
+        choices: dict[str, Any] = {**filter_choices(database), "views": saved_views(database, session.user.id), "usual": usual_views()}
         lists: dict[str, Any] = {"states": STATES, "verdicts": VERDICTS, "outcomes": list(Outcome), "tiers": list(Tier)}
         return page(templates, request, "worklist.html", **context, **choices, **lists)
 

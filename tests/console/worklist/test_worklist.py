@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from console.worklist.live_lines import Lines, LiveLines, SeenRows
+from console.worklist.routes import usual_views
 from core.states import Priority
 from db.engine import Database
 from db.notify import notify
@@ -98,6 +99,15 @@ FILTERS = {
 def test_filters(browser: Browser) -> None:
     assert {query: len(_lines(browser.get(f"/worklist?{query}").text)) for query in FILTERS} == FILTERS
     assert "No study matches" in browser.get("/worklist?text=nothing").text
+
+
+def test_lists_that_are_needed_often_are_one_click_away(browser: Browser) -> None:
+    views = dict(usual_views())
+    page = browser.get("/worklist").text
+    for name, query in views.items():
+        assert f'href="/worklist?{query}">{name}</a>' in page, name
+    assert 'href="/worklist?state=failed" aria-current="true">Failed</a>' in browser.get("/worklist?state=failed").text
+    assert len(_lines(browser.get(f"/worklist?{views['Received today']}").text)) == 4
 
 
 def test_htmx_gets_the_lines_alone(browser: Browser) -> None:
