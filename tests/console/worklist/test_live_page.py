@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from db.engine import Database
+from tests.support.chromium import TIMEOUT_MS
 from tests.support.live_page import announce_change, refuse_first, viewer_page
 from tests.support.records import Sender, complete, plan, run
 
@@ -115,7 +116,7 @@ def test_a_study_leads_back_to_the_list_that_was_left_in_this_session_only(page:
     page.fill("#search", "Doe")
     page.wait_for_url(re.compile(r"text=Doe"))
     page.click("a.line")
-    page.click(".crumbs a")
+    page.click(".crumbs a[href*='text=Doe']")
     page.wait_for_url(re.compile(r"/worklist\?text=Doe"))
     assert page.input_value("#search") == "Doe"
     page.click("a.line")
@@ -124,6 +125,24 @@ def test_a_study_leads_back_to_the_list_that_was_left_in_this_session_only(page:
     page.reload()
     page.click(".crumbs a")
     page.wait_for_url(re.compile(r"/worklist$"))
+
+
+def test_from_a_study_the_next_of_its_list_is_one_key_away(page: Page, database: Database) -> None:
+    for number, name in ((7, "Roe^First"), (8, "Doe^Jane"), (9, "Roe^Second")):
+        Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1", patient_name=name)
+    page.goto("/worklist?text=Roe")
+    page.click("a.line >> nth=0")
+    page.wait_for_selector("h1:has-text('Roe, Second')")
+    expect(page.locator(".crumbs")).to_have_text("Worklist · 1 of 2 · Next study", timeout=TIMEOUT_MS)
+    page.keyboard.press("Shift+J")
+    page.wait_for_selector("h1:has-text('Roe, First')")
+    complete(database, plan(), study="1.2.7")
+    announce_change(database)
+    page.wait_for_selector("text=in the queue")
+    again = expect(page.locator(".crumbs"), "also when the study was read again")
+    again.to_have_text("Worklist · 2 of 2 · Previous study", timeout=TIMEOUT_MS)
+    page.keyboard.press("Shift+K")
+    page.wait_for_selector("h1:has-text('Roe, Second')")
 
 
 def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Page, database: Database) -> None:
