@@ -9,7 +9,6 @@ import torch
 
 from models.classifier.efficientnet_lite import KIND
 from models.classifier.folded_layers import fold_lite, fold_resnet
-from models.classifier.fused_layers import fuse_lite, fuse_resnet, input_shapes
 from models.classifier.heat_map import grad_cam
 from models.dermoscopy.lite_net import LiteNet, build_lite
 from models.dermoscopy.network import LesionNet, build, dihedral, enlarge_outline
@@ -87,14 +86,10 @@ class Ensemble(torch.nn.Module):
             prepare_network(self.network(name))
         return self
 
-    def fuse_for_cpu(self, views: int) -> "Ensemble":
-        """After ``prepare_to_serve``: fuse the layers of every trunk for single images in ``views`` copies; returns itself.
-
-        Where torch was built without oneDNN nothing is changed.
-        """
-        if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            for name, side in self.sides.items():
-                fuse_network(self.network(name), torch.zeros(self.views[name] or views, 3, side, side))
+    def run_on_cpu(self) -> "Ensemble":
+        """After ``prepare_to_serve``: the maps of every trunk are computed by ONNX Runtime; returns itself."""
+        for name in self.sides:
+            serve_maps(self.network(name))
         return self
 
     def input_of(self, name: str, squares: Squares) -> torch.Tensor:
@@ -161,13 +156,11 @@ def prepare_network(net: LesionNet | LiteNet) -> None:
         fold_resnet(net)
 
 
-def fuse_network(net: LesionNet | LiteNet, sample: torch.Tensor) -> None:
-    """Change a prepared network in place, for inputs of the shape of ``sample`` on the CPU (see fused_layers)."""
-    shapes = input_shapes(net.trunk, lambda: net.maps(sample))
-    if isinstance(net, LiteNet):
-        fuse_lite(net.trunk, shapes)
-    else:
-        fuse_resnet(net.trunk, shapes)
+def serve_maps(net: LesionNet | LiteNet) -> None:
+    """Let ONNX Runtime compute the maps of a prepared network on the CPU (see onnx_maps)."""
+    from models.classifier.onnx_maps import lite_maps, resnet_maps  # on a GPU the library is not loaded
+
+    net.served_maps = lite_maps(net.trunk) if isinstance(net, LiteNet) else resnet_maps(net.trunk)
 
 
 def to_tensor(squares: Squares, side: int) -> torch.Tensor:

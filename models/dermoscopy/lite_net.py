@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 as a classifier of lesions, with an input for facts of the patient."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ class LiteNet(torch.nn.Module):
         torch.nn.init.normal_(self.head.weight, std=0.01)
         torch.nn.init.zeros_(self.head.bias)
         self.fusion = PatientFusion(WIDTH, facts, classes, dropout) if facts else None
+        self.served_maps: Callable[[torch.Tensor], list[torch.Tensor]] | None = None  # in place of the trunk: see onnx_maps
 
     def normalise(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, Y, X) 0..255 to the values that the trunk expects. Raises ValueError for sides that are no multiples of 32."""
@@ -31,7 +32,8 @@ class LiteNet(torch.nn.Module):
 
     def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
         """The last feature map, (B, WIDTH, Y / 32, X / 32), in a list, as the other networks return their maps."""
-        return [self.last_map_from(0, self.trunk.stem(self.normalise(image)))]
+        values = self.normalise(image)
+        return [self.last_map_from(0, self.trunk.stem(values))] if self.served_maps is None else self.served_maps(values)
 
     def last_map_from(self, first: int, x: torch.Tensor) -> torch.Tensor:
         """The last feature map from ``x``, the input of stage ``first`` (0: the output of the stem)."""

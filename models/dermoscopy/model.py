@@ -54,7 +54,7 @@ class DermoscopyClassifier:
         ensemble = Ensemble(card.network, len(card.labels))
         load_weights(ensemble, weights, card)
         served = ensemble.prepare_to_serve().to(device)
-        self._ensemble = served.fuse_for_cpu(self._views) if device == "cpu" else served
+        self._ensemble = served.run_on_cpu() if device == "cpu" else served
 
     def warm_up(self) -> None:
         """Run one forward pass, so that the first image does not wait for set-up."""

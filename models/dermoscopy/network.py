@@ -1,6 +1,6 @@
 """The network: a slim two-dimensional MONAI ResNet with a decoder for the lesion's outline and an input for facts of the patient."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -83,10 +83,12 @@ class LesionNet(torch.nn.Module):
         self.fusion = PatientFusion(widths[-1], facts, classes, dropout) if facts else None
         self.outline = OutlineDecoder(widths, outline) if outline else None
         self.familiarity = FeatureDistance(widths) if familiar else None
+        self.served_maps: Callable[[torch.Tensor], list[torch.Tensor]] | None = None  # in place of the trunk: see onnx_maps
 
     def maps(self, image: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps of the four stages, fine to coarse: from 1/4 to 1/32 of the image's side."""
-        return stage_maps(self.trunk, (image.to(self.mean.dtype) - self.mean) / self.std)
+        values = (image.to(self.mean.dtype) - self.mean) / self.std
+        return stage_maps(self.trunk, values) if self.served_maps is None else self.served_maps(values)
 
     def classify(self, coarsest: torch.Tensor, facts: torch.Tensor | None = None) -> torch.Tensor:
         """The last map (B, width, Y, X) to logits (B, classes). ``facts`` None: nothing is known of the patient."""

@@ -3,10 +3,9 @@
 .venv/bin/python -m tests.bench.skin_networks [--images 16] [--rounds 7]
 
 One pass is what one image costs in all networks, in every view that the card names, up to the logits. The answers are compared with those
-of plain torch. torch.compile needs a C++ compiler, and ONNX Runtime `pip install onnx onnxscript onnxruntime`: the node needs neither.
+of plain torch. torch.compile needs a C++ compiler.
 """
 
-import io
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,7 +17,7 @@ import torch
 
 from models import registry
 from models.classifier.efficientnet_lite import MEAN, SCALE
-from models.dermoscopy.ensemble import Ensemble, fuse_network, prepare_network
+from models.dermoscopy.ensemble import Ensemble, prepare_network, serve_maps
 from models.dermoscopy.lite_net import LiteNet
 from models.dermoscopy.network import dihedral
 from models.dermoscopy.patient import Patient
@@ -30,7 +29,7 @@ from tests.bench.dermoscopy import make_photograph
 from tests.bench.paired_runs import ROOT, format_spread, markdown_table, median_ratio, run_in_turns
 
 PAGE = ROOT / "docs" / "models" / "dermoscopy_7class-training.md"
-PLAIN, SERVED = "plain torch", "as served: oneDNN, fused layers"
+PLAIN, SERVED = "plain torch", "as served: ONNX Runtime"
 Pass = Callable[[torch.Tensor], torch.Tensor]  # (views, 3, Y, X) uint8 of one image to (views, classes) logits
 
 
@@ -71,10 +70,10 @@ def folded(net: Any) -> Any:
     return copy
 
 
-def served(net: Any, sample: torch.Tensor, facts: torch.Tensor) -> Pass:
+def served(net: Any, facts: torch.Tensor) -> Pass:
     """Return what the worker computes on a CPU."""
     copy = folded(net)
-    fuse_network(copy, sample.float())
+    serve_maps(copy)
     return lambda views: copy.classify(copy.maps(views)[-1], facts)
 
 
@@ -96,31 +95,17 @@ def compiled(net: Any, facts: torch.Tensor) -> Pass:
     return found
 
 
-def by_onnx_runtime(net: Any, facts: torch.Tensor, sample: torch.Tensor) -> Pass:
-    """Return the network in ONNX Runtime, on one thread."""
-    import onnxruntime
-
-    file = io.BytesIO()
-    torch.onnx.export(PlainNetwork(in_format(net, torch.contiguous_format), facts).eval(), (sample,), file, dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda views: torch.from_numpy(session.run(None, {name: views.numpy()})[0])
-
-
-def ways(ensemble: Ensemble, samples: dict[str, torch.Tensor], facts: dict[str, torch.Tensor]) -> dict[str, dict[str, Pass]]:
+def ways(ensemble: Ensemble, facts: dict[str, torch.Tensor]) -> dict[str, dict[str, Pass]]:
     """Return every way to compute, by the name of the network."""
-    makers: dict[str, Callable[[Any, torch.Tensor, torch.Tensor], Pass]] = {
-        PLAIN: lambda net, sample, known: PlainNetwork(in_format(net, torch.contiguous_format), known),
-        "channels last": lambda net, sample, known: PlainNetwork(in_format(net, torch.channels_last), known),
-        "channels last, folded": lambda net, sample, known: PlainNetwork(folded(net), known),
+    makers: dict[str, Callable[[Any, torch.Tensor], Pass]] = {
+        PLAIN: lambda net, known: PlainNetwork(in_format(net, torch.contiguous_format), known),
+        "channels last": lambda net, known: PlainNetwork(in_format(net, torch.channels_last), known),
+        "channels last, folded": lambda net, known: PlainNetwork(folded(net), known),
+        "bfloat16, folded": in_bfloat16,
+        "torch.compile": compiled,
         SERVED: served,
-        "bfloat16, folded": lambda net, sample, known: in_bfloat16(net, known),
-        "torch.compile": lambda net, sample, known: compiled(net, known),
-        "ONNX Runtime": lambda net, sample, known: by_onnx_runtime(net, known, sample),
     }
-    return {way: {name: make(ensemble.network(name), samples[name], facts[name]) for name in samples} for way, make in makers.items()}
+    return {way: {name: make(ensemble.network(name), facts[name]) for name in facts} for way, make in makers.items()}
 
 
 def main() -> None:
@@ -142,7 +127,7 @@ def main() -> None:
     known = torch.from_numpy(Patient(50.0, "F", "back").facts())
     facts = {name: known.repeat(len(images), 1) for name, images in inputs[0].items()}
     with cpu_threads(1), torch.inference_mode():
-        every = ways(ensemble, inputs[0], facts)
+        every = ways(ensemble, facts)
         answers = {way: answer_all(passes, inputs) for way, passes in every.items()}
         runs = run_in_turns({way: lambda passes=passes: ms_per_image(passes, inputs) for way, passes in every.items()}, arguments.rounds)
     rows = [
