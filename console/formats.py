@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.alert_words import alert_words
-from console.counted import counted
 from core.clock import system_clock
 from core.concepts.measured_values import format_measured
+from core.counted import counted
 from core.policy.routes.unrouted_reason import short_reason
 
 WORDS = {

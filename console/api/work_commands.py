@@ -80,7 +80,7 @@ def build_router(accounts: Accounts) -> APIRouter:
 
     @routes.post("/routes/resume", summary="Resume a route", **_ANSWERS)
     async def resume_route(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
-        """Analyse for a paused route again."""
+        """Resume a paused route."""
         return await ask(response, viewer, CommandKind.ROUTE_RESUME, order.name, order.reason, wait)
 
     @routes.post("/destinations/pause", summary="Pause a destination", **_ANSWERS)
@@ -90,7 +90,7 @@ def build_router(accounts: Accounts) -> APIRouter:
 
     @routes.post("/destinations/resume", summary="Resume a destination", **_ANSWERS)
     async def resume_destination(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
-        """Send to a paused destination again."""
+        """Resume a paused destination."""
         return await ask(response, viewer, CommandKind.DESTINATION_RESUME, order.name, order.reason, wait)
 
     @routes.post("/destinations/echo", summary="Test whether a destination answers", **_ANSWERS)

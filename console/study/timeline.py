@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.counted import counted
+from core.counted import counted
 from core.policy.verdicts import WAITING_NOTE
 from core.states import DeliveryState
 from db.worklist.study import JobDetails, UnitDetails
@@ -75,7 +75,8 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
             yield Step(f"{name} to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")
         elif given_up and len(arrived) + len(given_up) == len(rows):
             name = f"Delivered to {destination}" if arrived else f"Not delivered to {destination}"
-            yield Step(name, OPEN, at or given_up[0].changed_at, f"{len(arrived)} of {len(rows)} objects stored; {given_up[0].note}")
+            note = f"{len(arrived)} of {counted(len(rows), 'object')} stored; {given_up[0].note}"
+            yield Step(name, OPEN, at or given_up[0].changed_at, note)
         elif rows and len(arrived) == len(rows):
             committed = all(row.state == "committed" for row in rows)
             yield Step(f"{'Committed' if committed else 'Delivered'} to {destination}", DONE, at, counted(len(rows), "object"))

@@ -8,8 +8,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from console.counted import counted
 from console.viewer.render_unit import PICTURE, verify_files
+from core.counted import counted
 from imaging.photograph.read import read_photograph
 
 DOCUMENT = "document.pdf"

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from console.counted import counted
 from console.viewer.render_frames import frames_modality, render_frames
 from console.viewer.render_object import render_object
 from console.viewer.render_slide import is_slide, render_slide
 from console.viewer.render_unit import Pause, Report, render_photograph, render_series
+from core.counted import counted
 from core.errors import NodeError, StorageError
 from core.process_limits import limit_process
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from console.counted import counted
 from console.viewer.earlier_slices import PIXELS, EarlierSlices, list_slices
+from core.counted import counted
 from core.errors import GeometryError, StorageError
 from imaging.photograph.read import read_photograph
 from imaging.volume.ct_slices import CtSlice, Orientation, read_slices

@@ -11,6 +11,7 @@ an acquisition is not a series.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from core.counted import counted
 from core.policy.unit_progress import CompletionPolicy, UnitProgress
 from core.records import CompletionEvidence
 from core.states import UnitKind
@@ -97,13 +98,16 @@ def _decide_by_count(progress: UnitProgress, policy: CompletionPolicy, now: date
     held, count, quiet_s = progress.held, progress.source_count, _seconds_quiet(progress, now)
     source_has_more = count.count is not None and count.count > held
     if progress.commitment_count == held and not source_has_more and quiet_s >= policy.count_delay_s:
-        reason = f"the sender asked for storage commitment of {held} instances, all that are held"
+        asked_for = counted(held, "instance, the only one held", "instances, all that are held")
+        reason = f"the sender asked for storage commitment of {asked_for}"
         return CompletionDecision(True, REQUESTED, reason, expected=held)
     is_current = count.at is not None and count.at >= progress.last_received_at
     if is_current and count.count == held and count.previous == held:
-        return CompletionDecision(True, EXPECTED_COUNT, f"the source twice counted {held} instances, and {held} are held", expected=held)
+        reason = f"the source twice counted {counted(held, 'instance')}, and {counted(held, 'is', 'are')} held"
+        return CompletionDecision(True, EXPECTED_COUNT, reason, expected=held)
     if count.count is None and progress.stated_count == held and quiet_s >= policy.count_delay_s:
-        reason = f"the instances state {held} in their series (0020,1209), and {held} are held, unchanged for {policy.count_delay_s:g} s"
+        there = counted(held, "is", "are")
+        reason = f"the instances state {held} in their series (0020,1209), and {there} held, unchanged for {policy.count_delay_s:g} s"
         return CompletionDecision(True, EXPECTED_COUNT, reason, expected=held)
     return None
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import sqrt
 from statistics import median
 
+from core.counted import counted
 from core.records import InstanceHeader, Lps
 
 GAP_FACTOR = 1.5  # a distance this much longer than the median distance has room for a missing slice
@@ -70,7 +71,7 @@ def check_slice_coverage(slices: Iterable[SliceLocation]) -> SliceCoverage:
     if any(location.frames > 1 for location in images):
         return SliceCoverage(False, "multi-frame instances: whether another one is to come cannot be seen")
     if len(images) < 2:
-        return SliceCoverage(False, f"{len(images)} slice: whether more are to come cannot be seen")
+        return SliceCoverage(False, f"{counted(len(images), 'slice')}: whether more are to come cannot be seen")
     if any(location.orientation is None or location.position is None for location in images):
         return SliceCoverage(False, "slices without position or orientation")
     missing = _missing_numbers([location.instance_number for location in held])
@@ -93,7 +94,8 @@ def _missing_numbers(numbers: list[int | None]) -> str:
     if len(known) < 2:
         return ""
     missing = max(known) - min(known) + 1 - len(known)
-    return f"{missing} instance numbers are missing in between" if missing else ""
+    words = counted(missing, "instance number is", "instance numbers are")
+    return f"{words} missing in between" if missing else ""
 
 
 def _groups_by_orientation(images: list[SliceLocation]) -> list[list[SliceLocation]]:

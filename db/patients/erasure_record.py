@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
 
+from core.counted import counted
 from core.errors import NodeError
 from core.failpoints import failpoint
 from db import audit
@@ -100,7 +101,7 @@ def finish_erasure(database: Database, erasure: Erasure, *, actor: str) -> Mappi
         left = int(connection.execute(_LEFT, {"studies": list(erasure.studies)}).scalar_one())
         files = int(connection.execute(_FILES_LEFT, {"id": erasure.id}).scalar_one())
         if left or files:
-            raise NodeError(f"{left} studies and {files} files are left", hint="run the command again")
+            raise NodeError(f"{counted(left, 'study', 'studies')} and {counted(files, 'file')} are left", hint="run the command again")
         row = connection.execute(_END, {"id": erasure.id}).one_or_none()
         if row is None:
             raise NodeError("another process has ended this erasure", hint="see `dicom-node patients access`")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import Config, open_database, operator_name
 from deploy.terminal import print_message
@@ -24,7 +25,7 @@ Model = Annotated[str, typer.Option("--model", metavar="NAME", help="shipped mod
 def kits(
     server: Annotated[str, typer.Option("--server", metavar="HOST:PORT", help="address for the sites; the next port is used too")],
     site: Annotated[list[str], typer.Option("--site", metavar="NAME", help="a site; give it once for each")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="gets a folder with certificates for the coordinator and each site")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder: certificates for coordinator and sites")],
 ) -> None:
     """Make the certificates and settings of one training.
 
@@ -43,7 +44,7 @@ def kits(
 @app.command("server")
 def server(
     kit: Kit,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="gets weights.safetensors, card.toml and rounds.json")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder: weights.safetensors, card.toml and rounds.json")],
     model: Model = "dermoscopy_7class",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="rounds in all")] = 10,
     steps: Annotated[int, typer.Option("--steps", min=1, help="training steps of a site in each round")] = 40,
@@ -102,7 +103,7 @@ def client(
             f"noise on every update: FLARE counts a privacy budget of {budget:,.0f} for a round of the last layers, which guarantees no"
             " privacy; the number of images and the mean loss are sent as they are"
         )
-    print_message(f"{len(images.labels)} images; connecting (details in {kit / flare_processes.LOG})")
+    print_message(f"{counted(len(images.labels), 'image')}; connecting (details in {kit / flare_processes.LOG})")
     startup_kits.write_privacy(kit, epsilon)
     _end_by_exception()
     process = flare_processes.start_client(kit, {DATA: str(data.resolve()), MODEL: str(folder)})
@@ -117,7 +118,7 @@ def client(
 
 @app.command("export")
 def export(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="gets index.csv and one PNG for each image")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder: index.csv and one PNG for each image")],
     model: Model = "dermoscopy_7class",
     config: Config = None,
 ) -> None:
@@ -143,7 +144,7 @@ def export(
         strange = sorted({image.label for image in found} - known)
         if strange:
             count = sum(image.label in strange for image in found)
-            print_message(f"{count} images are left out: {model} has no label {', '.join(strange)}")
+            print_message(f"{counted(count, 'image is', 'images are')} left out: {model} has no label {', '.join(strange)}")
         found = [image for image in found if image.label in known]
         if not found:
             raise NodeError(f"no image with a result of {model} has a verdict yet", hint="verdicts are given in the console")
@@ -156,7 +157,7 @@ def export(
                 name = hashlib.sha256(image.sha256.encode()).hexdigest()[:20] + ".png"
                 Image.fromarray(read_photograph(reader.fetch(image.sha256)).rgb).save(out / name)
                 writer.writerow((name, image.label))
-    print_message(f"{len(found)} images: {out}")
+    print_message(f"{counted(len(found), 'image')}: {out}")
 
 
 def _end_by_exception() -> None:

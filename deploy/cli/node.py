@@ -34,7 +34,7 @@ def up(
 
 
 def reload(config: Config = None, as_json: AsJson = False) -> None:
-    """Let the running node read its configuration again.
+    """Make the running node read its configuration again.
 
     Sources, destinations, routes and limits are used at once; the port and open associations stay. A wrong file changes nothing.
     Settings that need a restart are named.
@@ -54,7 +54,7 @@ def reload(config: Config = None, as_json: AsJson = False) -> None:
 
 def demo(
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="write the course of the demo to this file", show_default=False)
+        Path | None, typer.Option("--json", metavar="FILE", help="write steps and results of the demo to this file", show_default=False)
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="keep the data folder with its node.toml")] = False,
     ct: Annotated[Path | None, typer.Option("--ct", metavar="FOLDER", help="chest CT series to send", show_default=False)] = None,

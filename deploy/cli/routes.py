@@ -32,7 +32,7 @@ def routes_list(config: Config = None, as_json: AsJson = False) -> None:
 
 @app.command("pause")
 def routes_pause(name: Name, reason: PauseReason, config: Config = None) -> None:
-    """Begin no analysis for a route until it is resumed.
+    """Pause a route: no analysis begins until it is resumed.
 
     Its jobs wait in the queue and none is lost. Running ones are finished and delivered.
     """
@@ -41,7 +41,7 @@ def routes_pause(name: Name, reason: PauseReason, config: Config = None) -> None
 
 @app.command("resume")
 def routes_resume(name: Name, reason: ResumeReason = "", config: Config = None) -> None:
-    """Analyse for a paused route again.
+    """Resume a paused route.
 
     What has waited is analysed in its order.
     """

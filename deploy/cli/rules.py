@@ -53,7 +53,7 @@ def list_unrouted(
     as_json: AsJson = False,
     since: Since = None,
     limit: Limit = 200,
-    now: Annotated[bool, typer.Option("--now", help="also what the routes of this configuration would do: reads an image of each")] = False,
+    now: Annotated[bool, typer.Option("--now", help="also show what the present routes would do; reads one image of each unit")] = False,
 ) -> None:
     """List units that no route selected.
 

@@ -2,6 +2,7 @@
 
 import time
 
+from core.counted import counted
 from core.errors import StorageError
 from core.states import ResultKind
 from db import audit
@@ -44,7 +45,7 @@ def check_and_print_results(progress: DemoProgress, node: DemoNode, pacs: Pacs, 
     tables.print_fetched(fetched, pacs.name)
     _take_screenshots(progress, pacs, snapshot)
     state = "the chain is intact" if chain.broken is None else chain.reason
-    print_message(f"\naudit: {chain.chained} events chained, {chain.unchained} not yet, {state}")
+    print_message(f"\naudit: {counted(chain.chained, 'event')} chained, {chain.unchained} not yet, {state}")
     if not settled:
         progress.problems.append(f"not everything was finished in time: {snapshot.summary(len(units))}; see {node.logs}")
     progress.problems += _problems_of_results(snapshot, fetched)

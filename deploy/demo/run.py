@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.counted import counted
 from core.errors import NodeError
 from deploy.demo import inputs, node_config, tables
 from deploy.demo.modality import send_files
@@ -97,7 +98,7 @@ def _run_steps(options: DemoOptions, progress: DemoProgress, stack: ExitStack) -
         units |= item.units
         send_files(item.files, "127.0.0.1", pacs.port, AE_TITLE)  # in a hospital the PACS holds the study already
         sent = send_files(item.files, "127.0.0.1", node.port, node_config.NODE_AE)
-        progress.print(f"sent {item.name}: {sent.instances} instances, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.2f} s")
+        progress.print(f"sent {item.name}: {counted(sent.instances, 'instance')}, {sent.bytes / 1e6:.1f} MB in {sent.seconds:.2f} s")
         row = {"name": item.name, "instances": sent.instances, "seconds": round(sent.seconds, 3)}
         progress.document.setdefault("sent", []).append(row)
     progress.finish_step("sent")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from core.counted import counted
 from deploy.demo.inputs import DemoInput
 from deploy.demo.result_check import FetchedObject
 from deploy.demo.snapshot import DemoSnapshot, unit_uid
@@ -17,7 +18,7 @@ def print_inputs(inputs: Sequence[DemoInput]) -> None:
     """Print one line for each input, real or synthetic."""
     for item in inputs:
         kind = "REAL" if item.real else "SYNTHETIC"
-        print_message(f"input: {item.name}, {kind}, {len(item.files)} instances: {item.source}")
+        print_message(f"input: {item.name}, {kind}, {counted(len(item.files), 'instance')}: {item.source}")
 
 
 def print_timeline(snapshot: DemoSnapshot) -> None:

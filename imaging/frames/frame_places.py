@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from core.counted import counted
 from core.errors import PixelError
 from imaging.frames.held_file import HeldFile
 from imaging.pixels.pixel_spec import PixelSpec
@@ -52,11 +53,12 @@ def frame_places(file: HeldFile, spec: PixelSpec, location: PixelLocation) -> Se
         offsets = fragments.starts[:1]
     else:
         raise PixelError(
-            f"{spec.frames} frames in {len(fragments.spans)} fragments without an offset table cannot be told apart",
+            f"{spec.frames} frames in {counted(len(fragments.spans), 'fragment')} without an offset table cannot be told apart",
             hint="send the image with a Basic or Extended Offset Table",
         )
     if len(offsets) != spec.frames or any(there <= here for here, there in pairwise(offsets)):
-        raise PixelError(f"{spec.frames} frames expected, the offset table of the pixel data has {len(offsets)} or is out of order")
+        expected = counted(spec.frames, "frame")
+        raise PixelError(f"{expected} expected, the offset table of the pixel data has {len(offsets)} or is out of order")
     firsts = [bisect_left(fragments.starts, offset) for offset in offsets]
     if any(first >= len(fragments.starts) or fragments.starts[first] != at for first, at in zip(firsts, offsets, strict=True)):
         raise PixelError("the offset table of the pixel data points to places where no fragment begins")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.counted import counted
 from core.errors import GeometryError, NotAnalysable
 from imaging.frames.concatenation import check_whole
 from imaging.frames.frame_file import FrameFile
@@ -104,9 +105,11 @@ def read_frame_series(paths: Sequence[Path], modality: str, *, whole: bool = Tru
     files = [file for file in read if not modality or file.sop_class_uid in wanted]
     files.sort(key=lambda file: (file.instance_number, file.sop_instance_uid))
     if not files:
-        raise NotAnalysable(f"{' or '.join(wanted.values())} Storage is expected, {len(read)} instances of other SOP classes came")
+        came = counted(len(read), "instance of another SOP class", "instances of other SOP classes")
+        raise NotAnalysable(f"{' or '.join(wanted.values())} Storage is expected, {came} came")
     if len(files) < len(read):
-        notes.append(f"{len(read) - len(files)} instances of other SOP classes were left out")
+        others = counted(len(read) - len(files), "instance of another SOP class was", "instances of other SOP classes were")
+        notes.append(f"{others} left out")
     if modality and len(sides := {file.laterality for file in files} - {""}) > 1:
         raise NotAnalysable(f"the images of one eye are expected, the series has {len(sides)} sides", hint="send each eye as a series")
     if whole:

@@ -4,6 +4,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
+from core.counted import counted
 from core.errors import PixelError
 from imaging.headers.identity import Identity
 from imaging.photograph.header import PhotographKind, new_photograph
@@ -47,7 +48,7 @@ def jpeg_to_dicom(
     if stream is None or not is_baseline(jpeg) or stream.precision != 8:
         raise PixelError("a baseline JPEG is expected", hint="save it as baseline (not progressive, not arithmetic) JPEG")
     if stream.samples != 3:
-        raise PixelError(f"a colour JPEG is expected, one with {stream.samples} component(s) came")
+        raise PixelError(f"a colour JPEG is expected, one with {counted(stream.samples, 'component')} came")
     ds = new_photograph(
         JPEGBaseline8Bit,
         identity=identity,

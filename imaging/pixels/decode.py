@@ -7,6 +7,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
+from core.counted import counted
 from core.errors import PixelError
 from imaging.pixels.codecs import DECODERS, Array, Decoder
 from imaging.pixels.codestream import read_codestream
@@ -47,7 +48,7 @@ def decode_pixel_data(spec: PixelSpec, data: bytes) -> Array:
     for count, frame in enumerate(frames, start=2):
         out[count - 1] = frame
     if count != spec.frames:
-        raise PixelError(f"{spec.frames} frames expected, {count} came")
+        raise PixelError(f"{counted(spec.frames, 'frame')} expected, {count} came")
     return out
 
 
@@ -62,7 +63,7 @@ def iter_frames(spec: PixelSpec, data: bytes) -> Iterator[Array]:
         try:
             frame = next(packed)
         except StopIteration:
-            raise PixelError(f"{spec.frames} frames expected, fewer came") from None
+            raise PixelError(f"{counted(spec.frames, 'frame')} expected, fewer came") from None
         except Exception as error:
             raise PixelError(f"the encapsulated pixel data cannot be split into frames: {type(error).__name__}") from error
         yield _decode_frame(spec, frame, decoders)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
+from core.counted import counted
 from core.errors import PixelError
 from imaging.wire.notes import warnings_as_notes
 from imaging.wire.tolerant_values import TolerantReader
@@ -125,7 +126,7 @@ def _check_spec(spec: PixelSpec, max_bytes: int) -> None:
         raise PixelError("High Bit is smaller than Bits Stored allows")
     if spec.decoded_bytes > max_bytes:
         raise PixelError(
-            f"{spec.frames} frame(s) of {spec.rows} x {spec.columns} x {spec.samples} would take {spec.decoded_bytes} bytes, "
+            f"{counted(spec.frames, 'frame')} of {spec.rows} x {spec.columns} x {spec.samples} would take {spec.decoded_bytes} bytes, "
             f"more than the {max_bytes} allowed"
         )
 

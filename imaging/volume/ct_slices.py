@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from core.counted import counted
 from core.errors import CannotUnderstand, GeometryError, PixelError
 from core.policy.own_objects import is_secondary_capture
 from core.policy.slice_coverage import names_localizer
@@ -93,7 +94,7 @@ def read_slices(paths: Sequence[Path], notes: list[str]) -> list[CtSlice]:
             parts.append(part)
     check_parts(parts)
     if captures:
-        notes.append(f"{captures} screen capture(s) dropped")
+        notes.append(f"{counted(captures, 'screen capture')} dropped")
     return slices
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from pydicom.dataset import Dataset
 
+from core.counted import counted
 from core.errors import GeometryError
 from imaging.wire.tolerant_values import TolerantReader
 
@@ -42,7 +43,7 @@ def read_frame_groups(dataset: Dataset, frames: int) -> list[FrameGroups]:
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
         groups = list(_functional_groups(dataset))
         if len(groups) != frames:
-            raise GeometryError(f"{frames} frames expected, {len(groups)} described in the functional groups")
+            raise GeometryError(f"{counted(frames, 'frame')} expected, {len(groups)} described in the functional groups")
         return groups
     if frames > 1:
         raise GeometryError("a multi-frame image without functional groups has no positions")

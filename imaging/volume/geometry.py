@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from core.counted import counted
 from core.errors import GeometryError
 
 Floats = NDArray[np.float64]
@@ -137,7 +138,8 @@ def check_steps(steps: Floats) -> None:
         first = int(np.argmax(gaps))
         missing = int((multiples[gaps] - 1).sum())
         raise GeometryError(
-            f"a gap: {missing} slice(s) missing; after slice {first + 1} the step is {steps[first]:.2f} mm where {usual:.2f} mm is usual",
+            f"a gap: {counted(missing, 'slice is', 'slices are')} missing; after slice {first + 1} the step is {steps[first]:.2f} mm where "
+            f"{usual:.2f} mm is usual",
             hint="send the missing slices; the series is analysed again when they come",
         )
     if uneven.any():

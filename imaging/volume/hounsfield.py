@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from core.counted import counted
 from core.errors import PixelError
 from imaging.volume.ct_slices import CtSlice
 
@@ -34,7 +35,7 @@ def fill_hounsfield(slices: Sequence[CtSlice], threads: int, notes: list[str]) -
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="slices") as pool:
         clipped = sum(pool.map(fill, range(len(slices))))
     if clipped:
-        notes.append(f"values beyond int16 clipped in {clipped} slice(s)")
+        notes.append(f"values beyond int16 clipped in {counted(clipped, 'slice')}")
     return out
 
 

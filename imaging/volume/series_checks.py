@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from core.counted import counted
 from core.errors import GeometryError
 from core.policy.routes.series_selection import PROJECTIONS
 from core.policy.slice_coverage import names_localizer
@@ -42,18 +43,19 @@ def drop_localizers(slices: list[CtSlice], notes: list[str]) -> list[CtSlice]:
     """The slices without localizers, marked as such or of another orientation; what remains has one orientation."""
     kept = [s for s in slices if not names_localizer(s.image_type)]
     if len(kept) < len(slices):
-        notes.append(f"{len(slices) - len(kept)} localizer image(s) dropped")
+        notes.append(f"{counted(len(slices) - len(kept), 'localizer image')} dropped")
     if len(kept) < 2:
         raise GeometryError(f"too few slices: at least 2 expected, {len(kept)} came")
     without_geometry = sum(not s.has_geometry for s in kept)
     if without_geometry:
-        raise GeometryError(f"{without_geometry} of {len(kept)} slices have no position, orientation or pixel spacing")
+        have = "has" if without_geometry == 1 else "have"
+        raise GeometryError(f"{without_geometry} of {len(kept)} slices {have} no position, orientation or pixel spacing")
     groups = group_orientations(np.array([s.orientation for s in kept]))
     others = len(kept) - len(groups[0])
     if others > max(_MAX_UNMARKED_LOCALIZERS, len(kept) // 20) or others >= len(groups[0]):
         raise GeometryError(f"mixed orientation: {len(groups)} orientations among {len(kept)} slices", hint="send one reformat per series")
     if others:
-        notes.append(f"{others} image(s) of another orientation dropped, taken for localizers")
+        notes.append(f"{counted(others, 'image')} of another orientation dropped, taken for localizers")
     return [kept[i] for i in sorted(groups[0])]
 
 
@@ -65,10 +67,11 @@ def check_acquired(slices: Sequence[CtSlice], notes: list[str], *, derived_allow
             f"not slices but projections or renderings (Image Type {', '.join(projections)})", hint="send the reconstructed slices"
         )
     derived = sum("DERIVED" in s.image_type[:1] or "SECONDARY" in s.image_type[1:2] for s in slices)
+    words = f"{derived} of {len(slices)} images {'is' if derived == 1 else 'are'}"
     if derived and not derived_allowed:
-        raise GeometryError(f"{derived} of {len(slices)} images are derived (Image Type)", hint="send the original slices")
+        raise GeometryError(f"{words} derived (Image Type)", hint="send the original slices")
     if derived:
-        notes.append(f"{derived} of {len(slices)} images are derived: reformatted or processed before they came")
+        notes.append(f"{words} derived: reformatted or processed before they came")
 
 
 def common_frame_of_reference(slices: Sequence[CtSlice], notes: list[str]) -> str:
@@ -121,5 +124,5 @@ def drop_duplicates(slices: list[CtSlice], normal: NDArray[np.float64], notes: l
                 )
             dropped.add(other)
     if dropped:
-        notes.append(f"{len(dropped)} image(s) dropped that repeat another one's position and content")
+        notes.append(f"{counted(len(dropped), 'image')} dropped: each has the position and content of another one")
     return [s for i, s in enumerate(slices) if i not in dropped]

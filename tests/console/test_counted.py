@@ -2,8 +2,8 @@
 
 import pytest
 
-from console.counted import counted
 from console.page_templates import build_templates
+from core.counted import counted
 
 
 @pytest.mark.parametrize(

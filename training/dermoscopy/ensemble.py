@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from core.counted import counted
 from core.errors import ModelError
 from models import registry
 from models.card import ModelCard, read_card
@@ -34,7 +35,7 @@ def make_ensemble(data: Path, out: Path, *, progress: Callable[[str], None] = pr
     """
     folders = [folder for fold in range(FOLDS) if ((folder := out / f"fold{fold}") / "card.toml").is_file()]
     if len(folders) < 2:
-        raise ModelError(f"{len(folders)} trained network(s) in {out}, two or more are needed", hint="models crossval trains them")
+        raise ModelError(f"{counted(len(folders), 'trained network')} in {out}, two or more are needed", hint="models crossval trains them")
     cards = [read_card(folder / "card.toml") for folder in folders]
     recipe = recipe_of(cards[0])
     if any(recipe != recipe_of(card) for card in cards):

@@ -4,7 +4,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from console.counted import counted
+from core.counted import counted
 from core.errors import ConfigurationError
 
 SHORTEST = 12  # NIST SP 800-63B asks for 8 with a second factor, 15 without; length matters more than kinds of characters

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.counted import counted
 from core.states import DeliveryState, JobState
 from deploy.cli.common import AsJson, Config, Ids, JobId, Limit, open_database, open_listing, operator_name, print_done
 from deploy.cli.jobs.export import export_results
@@ -107,7 +108,7 @@ def jobs_release(
         except VerdictRefused as error:
             print_message(str(error))
             raise typer.Exit(1) from error
-        print_message(f"job {id} is released: {count} deliveries will be sent")
+        print_message(f"job {id} is released: {counted(count, 'delivery', 'deliveries')} will be sent")
 
 
 @deliveries.command("list")

@@ -42,7 +42,7 @@ def export_results(
     ] = None,
     format: Annotated[ExportFormat, typer.Option("--format", help="output format")] = ExportFormat.JSON,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
-    inputs: Annotated[bool, typer.Option("--inputs", help="the inputs of results instead: SOP Instance UID and SHA-256")] = False,
+    inputs: Annotated[bool, typer.Option("--inputs", help="the inputs of results (SOP Instance UID, SHA-256), not findings")] = False,
     head: Annotated[
         bool, typer.Option("--head", help="CSV: the header as lines with # before the names of the columns, for people and archives")
     ] = False,

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from core.counted import counted
 from core.errors import NodeError
 from deploy.cli.common import AsJson, Config, open_database
 from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, Plan, ReasonOption, Study, Yes, carry_out, require_selection
@@ -35,7 +36,7 @@ def give_up_deliveries(
             columns=COLUMNS,
             rows=[asdict(row) | {"action": row.action} for row in planned],
             count=len(named),
-            what=f"{len(ended)} {'delivery' if len(ended) == 1 else 'deliveries'} will not be sent any more",
+            what=f"{counted(len(ended), 'delivery', 'deliveries')} will not be sent any more",
         )
-        args = {"subject": f"{len(named)} deliveries", "deliveries": ",".join(str(row.delivery_id) for row in named)}
+        args = {"subject": counted(len(named), "delivery", "deliveries"), "deliveries": ",".join(str(row.delivery_id) for row in named)}
         carry_out(database, CommandKind.DELIVERY_GIVE_UP, args, plan, manner)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.counted import counted
 from core.errors import NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
 from deploy.cli.jobs.asked_of_a_role import (
@@ -32,7 +33,7 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-AddedDestination = Annotated[str, typer.Option("--to", metavar="NAME", help="a destination that receives it besides", show_default=False)]
+AddedDestination = Annotated[str, typer.Option("--to", metavar="NAME", help="a further destination of the results", show_default=False)]
 
 
 def rerun_jobs(
@@ -62,12 +63,12 @@ def rerun_jobs(
         if absent := unselected_jobs(database, selection, planned):
             raise NodeError("; ".join(absent), hint="see `jobs list`")
         runs = [row for row in planned if not row.refusal]
-        args = {"subject": f"{len(runs)} jobs", "jobs": ",".join(str(row.job_id) for row in runs), "version": version, "to": to}
+        args = {"subject": counted(len(runs), "job"), "jobs": ",".join(str(row.job_id) for row in runs), "version": version, "to": to}
         plan = Plan(
             title=f"{'would run' if dry_run else 'to run'}: {len(runs)} of {len(planned)} jobs",
             columns=COLUMNS,
             rows=[asdict(row) | {"action": row.action} for row in planned],
             count=len(runs),
-            what=f"{len(runs)} jobs will run again and supersede their results",
+            what=f"{counted(len(runs), 'job')} will run again; each new result supersedes the one before",
         )
         carry_out(database, CommandKind.JOB_RERUN, {key: value for key, value in args.items() if value}, plan, manner)

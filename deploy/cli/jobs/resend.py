@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
 from deploy.cli.jobs.asked_of_a_role import (
@@ -25,9 +26,7 @@ COLUMNS = ("job_id", "delivery_id", "object", "destination", "state", "accession
 DeliveryIds = Annotated[
     list[int] | None, typer.Argument(metavar="ID", max=MOST_ID, help="deliveries, see `deliveries list`", show_default=False)
 ]
-JobIds = Annotated[
-    list[int] | None, typer.Option("--job", metavar="ID", max=MOST_ID, help="whole results of these jobs", show_default=False)
-]
+JobIds = Annotated[list[int] | None, typer.Option("--job", metavar="ID", max=MOST_ID, help="all objects of these jobs", show_default=False)]
 To = Annotated[str, typer.Option("--to", metavar="NAME", help="destination that receives the selected results", show_default=False)]
 Missing = Annotated[bool, typer.Option("--missing", help="with --to: only what the destination has not stored yet")]
 
@@ -60,7 +59,7 @@ def resend_deliveries(
         if absent := unselected(database, selection, planned):
             raise NodeError("; ".join(absent), hint="see `deliveries list` and `jobs list`")
         sent = [row for row in planned if not row.refusal]
-        args = {"subject": f"{len(sent)} objects", "to": to, "missing": "yes" if missing else ""}
+        args = {"subject": counted(len(sent), "object"), "to": to, "missing": "yes" if missing else ""}
         if to:
             args["jobs"] = ",".join(str(id) for id in sorted({row.job_id for row in sent}))
         else:
@@ -70,6 +69,6 @@ def resend_deliveries(
             columns=COLUMNS,
             rows=[asdict(row) | {"action": row.action} for row in planned],
             count=len(sent),
-            what=f"{len(sent)} {'object' if len(sent) == 1 else 'objects'} will be sent{f' to {to}' if to else ' again'}",
+            what=f"{counted(len(sent), 'object')} will be sent{f' to {to}' if to else ' again'}",
         )
         carry_out(database, CommandKind.DELIVERY_RESEND, {key: value for key, value in args.items() if value}, plan, manner)

@@ -18,7 +18,7 @@ Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="folder of the
 def train(
     name: Name,
     data: Data,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="gets weights.safetensors, card.toml and metrics.json")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder: weights.safetensors, card.toml and metrics.json")],
     seed: Annotated[int | None, typer.Option("--seed", help="random seed (default: the recipe's)", show_default=False)] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="number of epochs (default: the recipe's)", show_default=False)
@@ -41,7 +41,7 @@ def train(
 def crossval(
     name: Name,
     data: Data,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="gets a folder for each fold, crossval.json and figures")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder: one folder for each fold, crossval.json and figures")],
     only_report: Annotated[bool, typer.Option("--only-report", help="train nothing: evaluate the folds that exist")] = False,
 ) -> None:
     """Cross-validate a model.
@@ -59,10 +59,11 @@ def evaluate(
     name: Name,
     data: Data,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="gets the metrics (default: standard output)", show_default=False)
+        Path | None, typer.Option("--json", metavar="FILE", help="file for the metrics (default: standard output)", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="gets figures, and metrics with confidence intervals", show_default=False)
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="output folder: figures, metrics with intervals", show_default=False),
     ] = None,
     version: Annotated[
         Path | None, typer.Option("--version", metavar="DIR", help="output of `models train` (default: the shipped)", show_default=False)

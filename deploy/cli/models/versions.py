@@ -76,7 +76,7 @@ def _require_loadable(folder: Path) -> None:
 def activate(
     name: Name,
     version: Version,
-    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="although it is worse on what training held out")] = False,
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="also if it is worse on held-out images")] = False,
     config: Config = None,
 ) -> None:
     """Use this version for new jobs.
@@ -141,7 +141,8 @@ def rollback(name: Name, config: Config = None) -> None:
 def compare(
     name: Name,
     version: Annotated[
-        str | None, typer.Option("--held-out", metavar="VERSION", help="instead: on what training held out", show_default=False)
+        str | None,
+        typer.Option("--held-out", metavar="VERSION", help="compare on held-out images, not results", show_default=False),
     ] = None,
     config: Config = None,
     as_json: AsJson = False,

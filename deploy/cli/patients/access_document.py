@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from core.counted import counted
+
 if TYPE_CHECKING:
     from db.patients.patient_record import PatientRecord
 
@@ -46,11 +48,13 @@ def summarise(document: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield f"stored: {', '.join(counts)}, {len(document['quarantined'])} refused data sets, {len(document['uploads'])} uploaded files"
     if removed := sum(1 for image in document["images"] if image["removed_at"]):
-        yield f"the files of {removed} images were deleted by retention; their rows are part of the report"
+        yield f"retention has deleted the files of {counted(removed, 'image')}; the rows are part of the report"
     if mixed := sum(1 for image in document["images"] if image["of_another_person"]):
-        yield f"{mixed} images of these studies name another person: their headers and files are not part of the report"
+        words = counted(mixed, "image of these studies names", "images of these studies name")
+        yield f"{words} another person: headers and files of these are not part of the report"
     if others := len(document["images_in_other_studies"]):
-        yield f"{others} images that name this person are in studies of other persons: they are listed, without their files"
+        words = counted(others, "image that names this person is", "images that name this person are")
+        yield f"{words} in studies of other persons: listed, without the files"
     stored = {row["destination"] for row in document["deliveries"] if row["state"] in ("stored", "committed")}
     if stored:
         yield f"results were sent to {', '.join(sorted(stored))}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, operator_name
 from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, ReasonOption, Yes
@@ -22,10 +23,10 @@ def erase_patient(
     dry_run: DryRun = False,
     yes: Yes = False,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="erase what waits too: queued analyses, pending deliveries, incomplete series")
+        bool, typer.Option("--cancel", help="also erase what waits: queued analyses, pending deliveries, incomplete series")
     ] = False,
     whole_studies: Annotated[
-        bool, typer.Option("--whole-studies", help="erase images too that name another person but came in a study of this one")
+        bool, typer.Option("--whole-studies", help="also erase images in studies of this person whose header names another person")
     ] = False,
     quarantined: Annotated[
         list[int] | None,
@@ -113,5 +114,5 @@ def _check_can_be_erased(plan: "ErasurePlan", interrupted: bool, *, cancel: bool
         what = ", ".join(f"{count} {kind}" for kind, count in plan.waiting.items())
         raise NodeError(f"work with the data waits: {what}", hint="wait until it is done, or erase it too with --cancel")
     if plan.mixed and not whole_studies:
-        message = f"{plan.mixed} images of these studies name another person in their own header"
+        message = f"{counted(plan.mixed, 'image of these studies names', 'images of these studies name')} another person in the header"
         raise NodeError(message, hint="look at them with `dicom-node patients access`, then erase them too with --whole-studies")

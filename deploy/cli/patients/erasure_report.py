@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from core.counted import counted
 from deploy.terminal import print_message, print_table
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ def remarks(
         yield "erased: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in erased.items())
     destinations = sorted({one.destination for one in sent})
     if destinations:
-        yield f"{len(sent)} result objects are held by {', '.join(destinations)}: they are not recalled, and have to be deleted there"
+        held = counted(len(sent), "result object is", "result objects are")
+        yield f"{held} held by {', '.join(destinations)}: what was sent is not recalled, and has to be deleted there"
     if plan.mixed:
-        yield f"{plan.mixed} images of these studies name another person in their own header"
+        yield f"{counted(plan.mixed, 'image of these studies names', 'images of these studies name')} another person in the header"
     if plan.elsewhere:
-        yield f"{plan.elsewhere} images that name this person are in studies of other persons: they stay; correct them where they came from"
+        there = counted(plan.elsewhere, "image that names this person is", "images that name this person are")
+        yield f"{there} in studies of other persons and not erased: correct this at the source"
     if unknown:
         numbers = ", ".join(map(str, unknown))
         yield f"refused data sets that do not say whose they are stay: {numbers}; with --quarantined ID they are erased too"

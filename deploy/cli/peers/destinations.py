@@ -58,7 +58,7 @@ def destinations_echo(
 
 @app.command("pause")
 def destinations_pause(name: Name, reason: PauseReason, config: Config = None) -> None:
-    """Send nothing to a destination until it is resumed.
+    """Pause a destination: nothing is sent until it is resumed.
 
     Its deliveries wait and none is lost. What is being sent is finished.
     """
@@ -67,7 +67,7 @@ def destinations_pause(name: Name, reason: PauseReason, config: Config = None) -
 
 @app.command("resume")
 def destinations_resume(name: Name, reason: ResumeReason = "", config: Config = None) -> None:
-    """Send to a paused destination again.
+    """Resume a paused destination.
 
     What has waited is sent in its order.
     """

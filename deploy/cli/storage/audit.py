@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from core.counted import counted
 from core.errors import ChainBroken, ConfigurationError
 from deploy.cli.common import AsJson, Config, open_database, open_privileged_database, operator_name, parse_time
 from deploy.terminal import print_json, print_message, print_rows, to_json_types
@@ -68,10 +69,11 @@ def verify(
             }
         )
     else:
-        print_message(f"{found.chained} events chained, {found.unchained} not chained yet, head {found.head or '(none)'}")
+        print_message(f"{counted(found.chained, 'event')} chained, {found.unchained} not chained yet, head {found.head or '(none)'}")
         if found.archived:
-            print_message(f"{found.archived} more events are archived and were not verified: give their files with --archive")
-        print_message(f"compared with {found.anchors} anchors, of which {found.time_stamps} have a time stamp")
+            archived = counted(found.archived, "more event is", "more events are")
+            print_message(f"{archived} archived and not verified: give the files with --archive")
+        print_message(f"compared with {counted(found.anchors, 'anchor')}; with a time stamp: {found.time_stamps}")
         for sentence in found.restored:
             print_message(sentence)
     if found.broken is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.counted import counted
 from deploy.cli.common import AsJson, Config, open_database, operator_name
 from deploy.terminal import print_json, print_message, print_table
 
@@ -61,5 +62,5 @@ def run(
         print_json(rows)
         return
     units, objects, size = (sum(row[key] for row in rows) for key in ("units", "objects", "size_bytes"))
-    title = f"{'would be deleted' if dry_run else 'deleted'}: {units} units, {objects} objects, {size} bytes"
+    title = f"{'would be deleted' if dry_run else 'deleted'}: {counted(units, 'unit')}, {counted(objects, 'object')}, {size} bytes"
     print_table(title, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])

@@ -30,6 +30,8 @@ def aggregate(card: ModelCard, values: Values) -> Values:
 
 def aggregation_rule(top: int, part: str) -> str:
     """The rule in words. ``part``: what a part is, in the singular."""
+    if top == 1:
+        return f"those of the {part} of highest score"
     return f"the mean over the {top} {part}s of highest score" if top else f"the mean over all {part}s"
 
 

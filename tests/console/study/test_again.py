@@ -48,7 +48,7 @@ def test_the_study_page_says_what_was_given_up(console: RunningConsole, database
     run(database, "UPDATE deliveries SET state = 'given_up', note = 'given up by ann: the archive is gone'")
     with console.browser("operator") as browser:
         page = _page(browser, database)
-    for shown in ("Not delivered to pacs", "0 of 1 objects stored; given up by ann: the archive is gone", "0 of 1 delivered", ">given up<"):
+    for shown in ("Not delivered to pacs", "0 of 1 object stored; given up by ann: the archive is gone", "0 of 1 delivered", ">given up<"):
         assert shown in page, shown
 
 

@@ -81,7 +81,7 @@ def test_slices_with_a_gap_are_shown_as_a_stack_with_the_reason(pool: RenderPool
     rendering = _finish(pool, named([*chest[:5], *chest[6:]]))
     assert not rendering.failure
     assert rendering.meta is not None
-    assert "a gap: 1 slice(s) missing" in rendering.meta["reason"]
+    assert "a gap: 1 slice is missing" in rendering.meta["reason"]
     assert rendering.meta["affine"] is None
     assert rendering.meta["shape"] == [11, 64, 64]
 

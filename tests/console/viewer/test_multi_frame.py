@@ -131,7 +131,7 @@ def test_a_captured_screen_before_the_slices_does_not_hide_their_hounsfield_unit
     screen = multi_frame(flow(1, (24, 24)), study=8502, sop_class=CAPTURE, modality="CT", number=1)
     meta = render(order([screen, *slices], tmp_path), lambda line: None, lambda: None)
     assert (meta["values"], meta["shape"]) == ("HU", (4, 24, 24))
-    assert "1 screen capture(s) dropped" in meta["notes"]
+    assert "1 screen capture dropped" in meta["notes"]
 
 
 def test_images_of_mr_are_shown_as_their_window_says_with_their_orientation(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def without_lungs(datasets: list[Dataset]) -> list[Dataset]:
 
 
 GATES: dict[str, tuple[Change, str]] = {
-    "gap": (lambda datasets: datasets[:8] + datasets[10:], "a gap: 2 slice(s) missing"),
+    "gap": (lambda datasets: datasets[:8] + datasets[10:], "a gap: 2 slices are missing"),
     "tilt": (moved(lambda number: (0.0, 1.2 * number, 0.0)), "tilt"),
     "uneven": (moved(lambda number: (0.0, 0.0, 2.0 if number > 9 else 0.0)), "uneven spacing"),
     "duplicate position": (second_phase, "duplicate position"),

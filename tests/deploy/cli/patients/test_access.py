@@ -179,7 +179,7 @@ def test_images_that_name_another_person_are_not_handed_out(
     execute(database, f"UPDATE instances SET header = header || '{other}' WHERE sop_instance_uid = '{study.uid}.2'")
     out = tmp_path / "out"
     assert run(["patients", "access", "P-1", "--out", str(out), "--with-images", "--config", str(config)]) == 0
-    assert "1 images of these studies name another person" in capsys.readouterr().err
+    assert "1 image of these studies names another person" in capsys.readouterr().err
     text = (out / "access-report.json").read_text()
     assert "Someone" not in text
     assert "P-9" not in text

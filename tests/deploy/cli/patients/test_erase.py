@@ -352,7 +352,7 @@ def test_images_of_another_person_in_the_study_are_erased_on_purpose_only(
     study = _store_erna(database, blobs, 701)
     execute(database, f"UPDATE instances SET header = header || '{{\"patient_id\": \"P-9\"}}' WHERE sop_instance_uid = '{study.uid}.2'")
     assert _erase(config) == 1
-    assert "1 images of these studies name another person" in capsys.readouterr().err
+    assert "1 image of these studies names another person" in capsys.readouterr().err
     assert study.kept(blobs) == (2, True)
     assert _erase(config, "--whole-studies") == 0
     assert study.kept(blobs) == (0, False)

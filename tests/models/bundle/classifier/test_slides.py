@@ -52,7 +52,7 @@ def test_one_tile_of_a_slide_is_found(discs: Model, sparse: bool, tmp_path: Path
     (finding,) = answer.findings
     assert (finding.sop_instance_uid, finding.frame) == (slide.levels[0].sop_instance_uid, None)
     assert finding.image_point == (5.5 * TILE, 2.5 * TILE)
-    assert answer.notes[1].startswith("The values of the classes are the mean over the 1 tiles of highest score, of 20 tiles of 64 pixels")
+    assert answer.notes[1].startswith("The values of the classes are those of the tile of highest score, of 20 tiles of 64 pixels")
     heat = discs.heat_map(slide, answer)
     assert heat is not None
     values = unpack_heat_map(heat)[0]
@@ -85,7 +85,7 @@ def test_the_card_states_magnification_and_rule_and_the_level_is_resampled(discs
     assert (discs.card.modality, discs.card.unit) == ("SM", "series")
     assert discs.card.preprocessing["pixel_um"] == 0.5
     assert discs.card.preprocessing["magnification"] == 20
-    assert discs.card.preprocessing["aggregation"] == "the mean over the 1 tiles of highest score"
+    assert discs.card.preprocessing["aggregation"] == "those of the tile of highest score"
     model = load(tmp_path / "zoo", about_modality("SM", tiles={"pixel_um": 1.0, "size": TILE}))
     assert read_card(tmp_path / "zoo" / "made" / "card.toml") == model.card
     grid = make_grid(read(tmp_path), model.card)
