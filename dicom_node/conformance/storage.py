@@ -71,7 +71,8 @@ def analysis_section() -> str:
         + ".\nBy imported classifiers whose card says so, a series of Ophthalmic Tomography Image Storage or of Ultrasound Multi-frame "
         "Image Storage is one unit too, and its frames are read one by one; so is the pyramid of a series of VL Whole Slide Microscopy "
         "Image Storage (TILED_FULL and TILED_SPARSE), of which images other than of Image Type VOLUME are left out."
-        "\nStructured reports, segmentations, presentation states and other objects without pixels of their own, and objects made by "
+        "\nStructured reports, segmentations, presentation states and other objects without pixels of their own, images For Processing "
+        "(raw values of a detector), and objects made by "
         "dicom-node, are stored and never analysed. Localizers within a series are left out."
     )
 

@@ -14,7 +14,7 @@ from imaging.frames.held_file import HeldFile
 from imaging.pixels.codestream import read_codestream
 from imaging.pixels.colour import to_rgb
 from imaging.pixels.decode import decode_frame
-from imaging.pixels.grey import to_grey_rgb
+from imaging.pixels.grey import read_window, to_grey_rgb
 from imaging.pixels.pixel_spec import pixel_spec
 from imaging.wire.notes import add_note, warnings_as_notes
 from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
@@ -95,8 +95,11 @@ class FrameFile:
 
 def _add_window(header: Dataset, stored_range: tuple[int, int], bits: int) -> None:
     """Give a grey image of more than 8 bits without a window one over its whole range, so that all frames are shown alike."""
-    if bits <= 8 or "VOILUTSequence" in header or ("WindowWidth" in header and "WindowCenter" in header):
+    if bits <= 8 or header.get("VOILUTSequence") or read_window(header) is not None:
         return
-    slope, intercept = float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0)
-    low, high = sorted(value * slope + intercept for value in stored_range)
-    header.WindowCenter, header.WindowWidth = (low + high + 1) / 2, high - low + 1
+    if table := header.get("ModalityLUTSequence"):
+        low, high = 0.0, 2.0 ** int(table[0].LUTDescriptor[2]) - 1
+    else:
+        slope, intercept = float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0)
+        low, high = sorted(value * slope + intercept for value in stored_range)
+    header.WindowCenter, header.WindowWidth, header.VOILUTFunction = (low + high + 1) / 2, high - low + 1, "LINEAR"

@@ -71,6 +71,8 @@ def exclusion_reason(dataset: Dataset, *, made_here: bool = False) -> str:
     name = UID(sop_class_uid).name
     if is_secondary_capture(sop_class_uid):
         return f"no acquired image: {name}"
+    if name.endswith("For Processing"):
+        return f"raw values of the detector, which are not for display: {name}"
     if "Image Storage" not in name:
         kind = name if "Storage" in name else "an object of an unknown SOP class"
         return f"no image: {kind}"

@@ -14,7 +14,7 @@ from pydicom.encaps import generate_frames
 from core.errors import PixelError
 from imaging.photograph.body_sites import read_body_site
 from imaging.pixels.codestream import Codestream, read_codestream
-from imaging.pixels.colour import apply_icc, to_rgb
+from imaging.pixels.colour import COLOUR_ONLY, apply_icc, to_rgb
 from imaging.pixels.decode import iter_frames
 from imaging.pixels.grey import to_grey_rgb
 from imaging.pixels.pixel_spec import MAX_DECODED_BYTES, PixelSpec, pixel_data, pixel_spec
@@ -81,7 +81,7 @@ def _read_image_file(path: Path, max_bytes: int, grey: bool) -> Photograph:
             if image.width * image.height * 4 > max_bytes:
                 raise PixelError(f"{image.width} x {image.height} pixels are more than allowed")
             if image.mode in ("1", "I", "F", "I;16") or (image.mode in ("L", "LA") and not grey):
-                raise PixelError("a colour image is expected, a grey one came", hint="only photographs in colour are analysed")
+                raise PixelError("a colour image is expected, a grey one came", hint=COLOUR_ONLY)
             profile = cast(bytes | None, image.info.get("icc_profile"))
             rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -98,7 +98,7 @@ def _read_dicom(path: Path, max_bytes: int, grey: bool) -> Photograph:
     spec = pixel_spec(dataset, max_bytes=max_bytes)
     colour = spec.samples == 3 or spec.photometric == "PALETTE COLOR"
     if not colour and not grey:
-        raise PixelError(f"a colour image is expected, {spec.photometric[:16]} came", hint="only photographs in colour are analysed")
+        raise PixelError(f"a colour image is expected, {spec.photometric[:16]} came", hint=COLOUR_ONLY)
     if spec.frames > 1:
         notes.append(f"the first of {spec.frames} frames was used")
     frame = next(iter_frames(spec, data))

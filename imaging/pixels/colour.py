@@ -16,6 +16,7 @@ from imaging.wire.transfer_syntaxes import JPEG_2000, JPEG_WITH_LOSS
 Rgb = NDArray[np.uint8]
 _YBR = frozenset({"YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 _ICC_INTENT = ImageCms.Intent.PERCEPTUAL
+COLOUR_ONLY = 'the model is for colour images: its card has grey = "refuse" (of an imported model: [input] of about.toml)'
 
 
 def to_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], stream: Codestream | None, notes: list[str]) -> Rgb:
@@ -24,7 +25,7 @@ def to_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], stream: Co
     if kind == "PALETTE COLOR":
         return _apply_palette(ds, values)
     if spec.samples != 3:
-        raise PixelError(f"a colour image is expected, {kind} came", hint="only photographs in colour are analysed")
+        raise PixelError(f"a colour image is expected, {kind} came", hint=COLOUR_ONLY)
     if kind != "RGB" and kind not in _YBR:
         raise PixelError(f"RGB, YBR_FULL, YBR_FULL_422, YBR_ICT, YBR_RCT or PALETTE COLOR expected, {kind[:16]} came")
     eight = _to_eight_bits(values, spec.bits_stored)

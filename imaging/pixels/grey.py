@@ -1,39 +1,68 @@
 """Stored grey samples to the values that a person sees: rescale, window, inversion (PS3.3 C.7.6.3.1.2, C.11.1, C.11.2)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
 from core.errors import PixelError
 from imaging.pixels.pixel_spec import PixelSpec
 from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+Values = NDArray[np.generic]
 
 
-def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes: list[str]) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The first window of a header; ``function``: its VOI LUT Function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
+
+    center: float
+    width: float
+    function: str
+
+    def show(self, values: Values) -> NDArray[np.float64]:
+        """Rescaled values to 0 (black) to 1 (white)."""
+        rescaled = np.asarray(values, np.float64)
+        if self.function == "SIGMOID":
+            return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (rescaled - self.center) / self.width, -700.0, 700.0))))
+        shift = 0.5 if self.function == "LINEAR" else 0.0
+        from_center, width = rescaled - (self.center - shift), self.width - 2 * shift
+        if width == 0:  # a threshold
+            return np.asarray(from_center > 0, np.float64)
+        return np.clip(from_center / width + 0.5, 0.0, 1.0)
+
+
+def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: Values, notes: list[str]) -> NDArray[np.uint8]:
     """One frame, (Y, X) stored values, to (Y, X, 3) uint8 with three equal channels.
 
-    The first window or look-up table of the header is applied. Without one an image of 8 bits or fewer is shown as it is, and of one of
+    The first look-up table or window of the header is applied. Without one an image of 8 bits or fewer is shown as it is, and of one of
     more bits, or with a sign, the range from the lowest to the highest value, with a note; padding, which is no part of the image, is left
     out of the range and black. Raises `PixelError` where the tables of the header cannot be applied.
     """
     if spec.photometric not in MONOCHROME:
         raise PixelError(f"a grey or colour image is expected, {spec.photometric[:16]} came")
+    words = f"{'>' if spec.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else '<'}u2"
+    padding: NDArray[np.bool_] | None = None
     try:
-        rescaled = apply_modality_lut(values, ds)
+        window = read_window(ds)
+        rescaled = _rescale(ds, values, words=words)
         if table := ds.get("VOILUTSequence"):
-            order = ">" if spec.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
-            shown = _look_up(table[0], rescaled, words=f"{order}u2")
+            scaled = _look_up(table[0], rescaled, words=words) / (2.0 ** int(table[0].LUTDescriptor[2]) - 1)
+        elif window is not None:
+            scaled = window.show(rescaled)
         else:
-            shown = np.asarray(apply_windowing(rescaled, ds, index=0), np.float64)
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError, NotImplementedError) as error:
-        raise PixelError(f"the grey values cannot be shown by the header's tables: {type(error).__name__}") from error
-    header_range = _range_of_header(ds, spec)
-    padding = _padding(ds, values) if header_range is None else None
-    low, high = _range_of_image(shown, padding, notes) if header_range is None else header_range
-    scaled = np.clip((shown - low) / max(high - low, 1e-9), 0.0, 1.0)
+            limits = _known_range(ds, spec)
+            if limits is None:
+                padding = _padding(ds, values)
+                limits = _range_of_image(np.asarray(rescaled, np.float64), padding, notes)
+            scaled = _scale(rescaled, limits)
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError, NotImplementedError, ArithmeticError) as error:
+        hint = "correct Modality LUT, VOI LUT or window where the image is made"
+        raise PixelError(f"the grey values cannot be shown by the header's tables: {type(error).__name__}", hint=hint) from error
+    scaled = np.clip(scaled, 0.0, 1.0)
     if spec.photometric == "MONOCHROME1":
         scaled = 1.0 - scaled
     if padding is not None:
@@ -41,27 +70,70 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: NDArray[np.generic], notes
     return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _look_up(table: Dataset, values: NDArray[np.generic], *, words: str) -> NDArray[np.float64]:
-    """Values of a VOI LUT (C.11.2.1.1). ``words``: dtype of table data of VR OW, whose bytes are as they were stored.
+def read_window(ds: Dataset) -> Window | None:
+    """Return the first window of the header; None without one that can be applied.
 
-    pydicom's ``apply_voi`` computes the index of an 8-bit table with 8 bits.
+    Many devices write the elements without a value, or with a width of 0. Raises `PixelError` for an unknown VOI LUT Function.
     """
-    entries, first, _ = (int(value) for value in table.LUTDescriptor)
+    center, width = _first_number(ds, "WindowCenter"), _first_number(ds, "WindowWidth")
+    function = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
+    if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
+        return None
+    if function not in FUNCTIONS:
+        raise PixelError(f"VOI LUT Function (0028,1056) is {', '.join(FUNCTIONS)} or absent, {function[:16]!r} came")
+    return Window(center, width, function)
+
+
+def _first_number(ds: Dataset, keyword: str) -> float | None:
+    """The first value of an element of VR DS; None where it is absent or empty."""
+    value = ds.get(keyword)
+    if value is not None and not isinstance(value, float | int | str):
+        value = next(iter(value), None)
+    return None if value is None or value == "" else float(value)
+
+
+def _rescale(ds: Dataset, values: Values, *, words: str) -> Values:
+    """Apply the Modality LUT or the rescale of the header, where there is one (C.11.1); an empty element counts as absent.
+
+    pydicom's ``apply_modality_lut`` computes the index of a table with the bits of the stored values, and fails on an empty element.
+    """
+    if table := ds.get("ModalityLUTSequence"):
+        return _look_up(table[0], values, words=words)
+    slope, intercept = _read_rescale(ds)
+    return np.asarray(values.astype(np.float64) * slope + intercept)
+
+
+def _read_rescale(ds: Dataset) -> tuple[float, float]:
+    """Slope and intercept; one of them alone is not applied."""
+    slope, intercept = _first_number(ds, "RescaleSlope"), _first_number(ds, "RescaleIntercept")
+    return (1.0, 0.0) if slope is None or intercept is None else (slope, intercept)
+
+
+def _look_up(table: Dataset, values: Values, *, words: str) -> NDArray[np.float64]:
+    """Values of a Modality or VOI LUT (C.11.1.1.1, C.11.2.1.1).
+
+    ``words``: dtype of table data of VR OW, whose bytes are as they were stored; entries of 8 bits may lie two in a word.
+    """
+    entries, first, bits = (int(value) for value in table.LUTDescriptor)
+    entries = entries or 1 << 16
     stored = table.LUTData
-    data = np.frombuffer(stored, words) if isinstance(stored, bytes) else np.asarray(stored)
-    index = np.clip(values.astype(np.int64) - first, 0, min(entries or 1 << 16, len(data)) - 1)
+    if stored is None:
+        raise ValueError("the table has no data")
+    if isinstance(stored, bytes):
+        data = np.frombuffer(stored, "u1" if bits <= 8 and len(stored) < 2 * entries else words)
+    else:
+        data = np.atleast_1d(np.asarray(stored))
+    index = np.clip(values.astype(np.int64) - first, 0, min(entries, len(data)) - 1)
     return np.asarray(data[index], np.float64)
 
 
-def _range_of_header(ds: Dataset, spec: PixelSpec) -> tuple[float, float] | None:
-    """The values that become black and white by the tables of the header, or of 8 bits; None where nothing says it."""
-    if table := ds.get("VOILUTSequence"):
-        return 0.0, float(2 ** int(table[0].LUTDescriptor[2]) - 1)
-    if "WindowWidth" in ds and "WindowCenter" in ds:
-        return _window_output_range(ds, spec)
-    if spec.bits_stored <= 8 and "ModalityLUTSequence" not in ds and not spec.signed:
-        return _window_output_range(ds, spec)
-    return None
+def _known_range(ds: Dataset, spec: PixelSpec) -> tuple[float, float] | None:
+    """The rescaled values that are black and white without a window: those that 8 unsigned bits can hold; None for other images."""
+    if spec.bits_stored > 8 or spec.signed or ds.get("ModalityLUTSequence"):
+        return None
+    slope, intercept = _read_rescale(ds)
+    low, high = sorted(value * slope + intercept for value in spec.stored_range)
+    return low, high
 
 
 def _range_of_image(shown: NDArray[np.float64], padding: NDArray[np.bool_] | None, notes: list[str]) -> tuple[float, float]:
@@ -70,7 +142,13 @@ def _range_of_image(shown: NDArray[np.float64], padding: NDArray[np.bool_] | Non
     return float(inside.min()), float(inside.max())
 
 
-def _padding(ds: Dataset, values: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+def _scale(values: Values, limits: tuple[float, float]) -> NDArray[np.float64]:
+    """Values to 0 to 1 between ``limits``."""
+    low, high = limits
+    return np.asarray((np.asarray(values, np.float64) - low) / max(high - low, 1e-9))
+
+
+def _padding(ds: Dataset, values: Values) -> NDArray[np.bool_] | None:
     """Where stored values are padding (Pixel Padding Value to Pixel Padding Range Limit, PS3.3 C.7.5.1.1.2); None where none is stated."""
     first = ds.get("PixelPaddingValue")
     last = ds.get("PixelPaddingRangeLimit", first)
@@ -78,14 +156,3 @@ def _padding(ds: Dataset, values: NDArray[np.generic]) -> NDArray[np.bool_] | No
         return None
     inside: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))  # type: ignore[operator]
     return inside
-
-
-def _window_output_range(ds: Dataset, spec: PixelSpec) -> tuple[float, float]:
-    """The output range of pydicom's ``apply_windowing``: that of the stored values, rescaled."""
-    if table := ds.get("ModalityLUTSequence"):
-        return 0.0, float(2 ** int(table[0].LUTDescriptor[2]) - 1)
-    slope, intercept = 1.0, 0.0
-    if "RescaleSlope" in ds and "RescaleIntercept" in ds:  # one alone is not applied
-        slope, intercept = float(ds.RescaleSlope or 1), float(ds.RescaleIntercept or 0)
-    low, high = (value * slope + intercept for value in spec.stored_range)
-    return min(low, high), max(low, high)

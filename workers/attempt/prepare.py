@@ -89,7 +89,9 @@ def read_unit(runtime: ChildRuntime, job: ClaimedJob, card: ModelCard) -> Decode
         A blob is missing or altered.
     """
     if UNIT_OF_CARD[job.unit_kind] not in card.units:
-        raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {UNIT_OF_CARD[job.unit_kind]}")
+        given = UNIT_OF_CARD[job.unit_kind]
+        hint = "let the conditions of the route select by Modality or SOPClassUID"
+        raise NotAnalysable(f"model {card.name} takes one {card.unit}, and the route gave it one {given}", hint=hint)
     with runtime.blobs.pinned([entry.sha256 for entry in job.inputs]):
         paths = verified_paths(runtime.database, runtime.blobs, job)
         if job.unit_kind is UnitKind.SERIES:
