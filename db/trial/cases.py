@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from core.policy.trial.cases import ClinicalReference, TrialAnswer, TrialCase, TrialMark
+from core.policy.trial.cases import ANSWERED, ClinicalReference, TrialAnswer, TrialCase, TrialMark
 from core.policy.trial.groups import describe_header
 from core.states import JobState, Outcome
 from db.engine import Database
@@ -34,7 +34,7 @@ _FINDINGS = text("""
 """)
 # The decisions on the newest result of the present revision that anybody has judged, also where a later run has replaced it.
 _JUDGED = text("""
-    SELECT DISTINCT ON (j.unit_id) j.unit_id, j.id AS job_id
+    SELECT DISTINCT ON (j.unit_id) j.unit_id, j.id AS job_id, j.outcome
     FROM jobs j JOIN units u ON u.id = j.unit_id AND u.revision = j.revision
     WHERE j.unit_id = ANY(:units) AND j.model = :model AND NOT j.shadow
       AND EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id AND v.verdict <> 'retracted'
@@ -49,31 +49,35 @@ _VERDICTS = text("""
 
 
 def read_cases(database: Database, units: Sequence[int], *, model: str, digest: str) -> list[TrialCase]:
-    """Return the cases of a trial of the pipeline ``digest`` of ``model``, in the order of ``units``."""
+    """Return the cases of a trial of the pipeline ``digest`` of ``model``, in the order of ``units``: some hundred at a time."""
     values = {"units": list(units), "model": model, "digest": digest}
     with database.begin() as connection:
         rows = {row.id: row for row in connection.execute(_UNITS, values)}
         candidates = {row.unit_id: row for row in connection.execute(_CANDIDATES, values)}
         reported = {row.unit_id: row for row in connection.execute(_REPORTED, values)}
-        judged = {row.unit_id: row.job_id for row in connection.execute(_JUDGED, values)}
+        judged = {row.unit_id: row for row in connection.execute(_JUDGED, values)}
         jobs = [row.job_id for row in (*candidates.values(), *reported.values())]
-        findings = _findings(connection, [*jobs, *judged.values()])
+        judged_jobs = [row.job_id for row in judged.values()]
+        findings = _findings(connection, [*jobs, *judged_jobs])
         verdicts = defaultdict(list)
-        for row in connection.execute(_VERDICTS, {"jobs": list(judged.values())}):
+        for row in connection.execute(_VERDICTS, {"jobs": judged_jobs}):
             verdicts[row.job_id].append(row)
     cases = []
     for id in units:
         if (unit := rows.get(id)) is None:
             continue
-        candidate, result, judged_job = candidates.get(id), reported.get(id), judged.get(id)
+        candidate, result, decided = candidates.get(id), reported.get(id), judged.get(id)
         scanner = next((row.scanner for row in (result, candidate) if row is not None and row.scanner), "")
+        reference = None
+        if decided is not None:
+            reference = _reference(decided.outcome, findings.get(decided.job_id, []), verdicts[decided.job_id])
         cases.append(
             TrialCase(
                 unit_id=id,
                 study_id=unit.study_id,
                 candidate=None if candidate is None else _answer(candidate, findings),
                 reported=None if result is None else _answer(result, findings),
-                reference=None if judged_job is None else _reference(findings.get(judged_job, []), verdicts[judged_job]),
+                reference=reference,
                 attributes=describe_header(header_from_json(unit.header), scanner),
                 images_removed=unit.images_removed,
             )
@@ -108,7 +112,7 @@ def _mark(row: Any) -> TrialMark:
     return TrialMark(row.label, position, row.diameter_mm, row.probability)
 
 
-def _reference(findings: Sequence[Any], verdicts: Sequence[Any]) -> ClinicalReference:
+def _reference(outcome: str, findings: Sequence[Any], verdicts: Sequence[Any]) -> ClinicalReference:
     """What the current verdicts on one result say is there; a correction or an addition has only the values that it changes."""
     of_finding = {row.finding_id: row for row in verdicts if row.finding_id is not None}
     present, rejected = [], []
@@ -122,7 +126,8 @@ def _reference(findings: Sequence[Any], verdicts: Sequence[Any]) -> ClinicalRefe
         else:
             present.append(_corrected(mark, verdict))
     present += [_corrected(TrialMark(row.label), row) for row in verdicts if row.verdict == "missed"]
-    return ClinicalReference(tuple(present), tuple(rejected), whole=len(of_finding) == len(findings))
+    # Who accepts that the model abstained, or did not analyse the unit, says nothing about the images.
+    return ClinicalReference(tuple(present), tuple(rejected), whole=outcome in ANSWERED and len(of_finding) == len(findings))
 
 
 def _corrected(mark: TrialMark, verdict: Any) -> TrialMark:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from core.counted import counted
 from core.policy.proportions import Share
 from core.policy.trial.agreement import VersionAgreement
 from core.policy.trial.cautions import describe_cautions
@@ -57,7 +58,7 @@ class TrialAbout:
 def trial_document(about: TrialAbout, figures: TrialFigures) -> dict[str, Any]:
     """Return everything that the page says. Times are texts; it holds no name, number or UID of a patient."""
     outcomes = {name: figures.outcomes.get(name, 0) for name in (*(outcome.value for outcome in Outcome), NO_RESULT)}
-    cautions = describe_cautions(figures, has_active=bool(about.active), selected_by_conditions=about.by_conditions)
+    cautions = describe_cautions(figures, about.task, has_active=bool(about.active), selected_by_conditions=about.by_conditions)
     return {
         "about": {key: _plain(value) for key, value in asdict(about).items()},
         "summary": _summary(about, figures),
@@ -68,6 +69,7 @@ def trial_document(about: TrialAbout, figures: TrialFigures) -> dict[str, Any]:
         "images_removed": figures.images_removed,
         "reasons": [{"outcome": outcome, "reason": reason, "units": units} for outcome, reason, units in figures.reasons],
         "agreement": [_agreement(one, about.active_digest) for one in figures.agreement],
+        "differing": figures.differing,
         "differences": [asdict(one) | {"link": f"{about.console}/studies/{one.study_id}"} for one in figures.differences],
         "reference": None if figures.reference is None else _reference(figures.reference),
         "reported_reference": None if figures.reported_reference is None else _reference(figures.reported_reference),
@@ -81,10 +83,11 @@ def trial_document(about: TrialAbout, figures: TrialFigures) -> dict[str, Any]:
 
 def _summary(about: TrialAbout, figures: TrialFigures) -> list[str]:
     """The first lines of the page."""
-    without = sum(figures.outcomes.get(outcome, 0) for outcome in (Outcome.ABSTAINED, Outcome.NOT_ANALYSED))
+    units, studies = f"{figures.units} {_units_word(about, figures.units)}", counted(figures.studies, "study", "studies")
+    abstained, failed = (figures.outcomes.get(outcome, 0) for outcome in (Outcome.ABSTAINED, Outcome.NOT_ANALYSED))
     said = [
-        f"{about.model} {about.version} was tried on {figures.units} {_units_word(about, figures.units)} of {figures.studies} studies that "
-        f"are stored here: {figures.answered} were answered, {without} have no answer.",
+        f"{about.model} {about.version} was tried on {units} of {studies} stored here: {figures.answered} answered, {abstained} abstained, "
+        f"{failed} not analysed.",
     ]
     for one in figures.agreement:
         if one.same_answer.n:
@@ -96,7 +99,7 @@ def _summary(about: TrialAbout, figures: TrialFigures) -> list[str]:
     if figures.images_removed:
         kind = _units_word(about, figures.images_removed)
         said.append(f"{figures.images_removed} further {kind} could not be tried: retention has deleted the images.")
-    said.append("Nothing of this was delivered, and no report was made. Research use only: not for clinical decisions.")
+    said.append("The trial delivered nothing and made no report. Research use only: not for diagnosis and not for clinical decisions.")
     return said
 
 
@@ -134,7 +137,9 @@ def _reference(one: ReferenceFigures) -> dict[str, Any]:
         "units": one.units,
         "unanswered": one.unanswered,
         "right": _share(one.right),
+        "undecided": one.undecided,
         "by_class": {name: _share(share) for name, share in one.by_class.items()},
+        "without_finding": _share(one.without_finding),
         "confusion": _crossed(one.confusion, "clinician", "said"),
         "false_marks": {"count": rate.count, "units": rate.units, "value": rate.value, "low": rate.low, "high": rate.high},
         "rejected_again": _share(one.rejected_again),

@@ -1,11 +1,13 @@
 """How often the version on trial says the same as the version that reported, on the units for which both have a result."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.counted import counted
 from core.policy.proportions import Share
 from core.policy.trial.cases import TrialAnswer, TrialCase, match_marks
+
+MOST_DIFFERENCES = 10_000  # that are listed; all are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +19,13 @@ class VersionAgreement:
     same_outcome
         Units with the same outcome, of those with both results.
     same_answer
-        Units with the same class (classifier), or the same marks and no other (detector), of those that both have answered.
+        Units with the same classes (classifier), or the same marks and no other (detector), of those that both have answered.
     repeated_marks
         Marks of the version that reported which the version on trial has too. A detector's; empty for a classifier.
     added_marks
         Number of marks that only the version on trial has.
     crossed
-        A classifier's: (class reported, class of the version on trial) -> units.
+        A classifier's: (classes reported, classes of the version on trial) -> units.
     """
 
     version: str
@@ -47,29 +49,79 @@ class TrialDifference:
     words: str
 
 
-def compare_with_reported(cases: Sequence[TrialCase], task: str) -> tuple[VersionAgreement, ...]:
-    """Return the agreement with each version that reported, the one with most units first. ``task``: classify or detect."""
-    by_version: dict[tuple[str, str], list[tuple[TrialAnswer, TrialAnswer]]] = {}
-    for case in cases:
-        if (pair := _both_results(case)) is not None:
-            by_version.setdefault((pair[1].version, pair[1].digest), []).append(pair)
-    found = [_agreement(version, digest, pairs, task) for (version, digest), pairs in by_version.items()]
-    return tuple(sorted(found, key=lambda one: (-one.same_outcome.n, one.version)))
+class AgreementTally:
+    """Counts the agreement with each version that reported, and lists the first units that differ. ``task``: classify or detect.
 
+    Attributes
+    ----------
+    differing
+        Number of units that differ.
+    differences
+        The first `MOST_DIFFERENCES` of them, in the order in which they were added.
+    """
 
-def find_differences(cases: Sequence[TrialCase], task: str) -> tuple[TrialDifference, ...]:
-    """Return the units on which the version on trial differs from the one that reported, in the order of ``cases``."""
-    found = []
-    for case in cases:
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._versions: dict[tuple[str, str], _VersionTally] = {}
+        self.differing = 0
+        self.differences: list[TrialDifference] = []
+
+    def add(self, case: TrialCase) -> None:
+        """Count one unit; without effect where one of the two has no result."""
         pair = _both_results(case)
-        words = "" if pair is None else _difference(*pair, task)
-        if pair is not None and words:
-            found.append(TrialDifference(case.unit_id, case.study_id, pair[0].job_id, pair[1].job_id, pair[1].version, words))
-    return tuple(found)
+        if pair is None:
+            return
+        candidate, reported = pair
+        self._versions.setdefault((reported.version, reported.digest), _VersionTally(self._task)).add(candidate, reported)
+        if words := _difference(candidate, reported, self._task):
+            self.differing += 1
+            if len(self.differences) < MOST_DIFFERENCES:
+                named = (case.unit_id, case.study_id, candidate.job_id, reported.job_id, reported.version, words)
+                self.differences.append(TrialDifference(*named))
+
+    def agreement(self) -> tuple[VersionAgreement, ...]:
+        """Return the agreement with each version, the one with most units first."""
+        found = [tally.result(*version) for version, tally in self._versions.items()]
+        return tuple(sorted(found, key=lambda one: (-one.same_outcome.n, one.version)))
+
+
+class _VersionTally:
+    """Counts for one version that reported."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._results = self._same_outcome = self._answered = self._same_answer = 0
+        self._repeated = self._reported_marks = self._tried_marks = 0
+        self._crossed: Counter[tuple[str, str]] = Counter()
+
+    def add(self, candidate: TrialAnswer, reported: TrialAnswer) -> None:
+        self._results += 1
+        self._same_outcome += candidate.outcome == reported.outcome
+        if not (candidate.answered and reported.answered):
+            return
+        self._answered += 1
+        self._same_answer += is_same_answer(candidate, reported, self._task)
+        if self._task == "classify":
+            self._crossed[reported.label, candidate.label] += 1
+            return
+        self._repeated += len(match_marks(candidate.marks, reported.marks))
+        self._reported_marks += len(reported.marks)
+        self._tried_marks += len(candidate.marks)
+
+    def result(self, version: str, digest: str) -> VersionAgreement:
+        return VersionAgreement(
+            version,
+            digest,
+            same_outcome=Share(self._same_outcome, self._results),
+            same_answer=Share(self._same_answer, self._answered),
+            repeated_marks=Share(self._repeated, self._reported_marks),
+            added_marks=self._tried_marks - self._repeated,
+            crossed=dict(self._crossed),
+        )
 
 
 def is_same_answer(candidate: TrialAnswer, reported: TrialAnswer, task: str) -> bool:
-    """Whether two answers name the same class (``classify``), or mark the same places (``detect``)."""
+    """Whether two answers name the same classes (``classify``), or mark the same places (``detect``)."""
     if task == "classify":
         return candidate.label == reported.label
     return len(match_marks(candidate.marks, reported.marks)) == len(candidate.marks) == len(reported.marks)
@@ -83,22 +135,6 @@ def _both_results(case: TrialCase) -> tuple[TrialAnswer, TrialAnswer] | None:
     return None if candidate.job_id == reported.job_id else (candidate, reported)
 
 
-def _agreement(version: str, digest: str, pairs: list[tuple[TrialAnswer, TrialAnswer]], task: str) -> VersionAgreement:
-    both = [pair for pair in pairs if pair[0].answered and pair[1].answered]
-    repeated = sum(len(match_marks(one.marks, other.marks)) for one, other in both)
-    reported, tried = sum(len(pair[1].marks) for pair in both), sum(len(pair[0].marks) for pair in both)
-    detects = task != "classify"
-    return VersionAgreement(
-        version,
-        digest,
-        same_outcome=Share(sum(one.outcome == other.outcome for one, other in pairs), len(pairs)),
-        same_answer=Share(sum(is_same_answer(*pair, task) for pair in both), len(both)),
-        repeated_marks=Share(repeated, reported) if detects else Share(0, 0),
-        added_marks=tried - repeated if detects else 0,
-        crossed={} if detects else dict(Counter((other.label, one.label) for one, other in both)),
-    )
-
-
 def _difference(candidate: TrialAnswer, reported: TrialAnswer, task: str) -> str:
     """Return in words how two results differ; "" where they do not."""
     if candidate.outcome != reported.outcome:
@@ -109,7 +145,7 @@ def _difference(candidate: TrialAnswer, reported: TrialAnswer, task: str) -> str
         return f"{_words(candidate)}; reported was {_words(reported)}"
     repeated = len(match_marks(candidate.marks, reported.marks))
     added, lost = len(candidate.marks) - repeated, len(reported.marks) - repeated
-    return f"{repeated} marks in common, {added} only of the version on trial, {lost} only of the one that reported"
+    return f"{counted(repeated, 'mark')} in common, {added} only of the version on trial, {lost} only of the one that reported"
 
 
 def _words(answer: TrialAnswer) -> str:

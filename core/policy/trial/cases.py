@@ -47,8 +47,8 @@ class TrialAnswer:
 
     @property
     def label(self) -> str:
-        """The class of the first finding; "" where there is none."""
-        return self.marks[0].label if self.marks else ""
+        """The classes of the findings, joined by " + " in alphabetical order; "" where there is none."""
+        return joined_labels(self.marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,14 @@ class ClinicalReference:
     present: tuple[TrialMark, ...]
     rejected: tuple[TrialMark, ...]
     whole: bool
+
+    @property
+    def label(self) -> str | None:
+        """The classes that are there, as `TrialAnswer.label` has them; "" where nothing is, and None where the decisions do not say it.
+
+        They do not where a finding was not judged, or was rejected and no class named instead.
+        """
+        return joined_labels(self.present) if self.whole and (self.present or not self.rejected) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,11 @@ class TrialCase:
     reference: ClinicalReference | None
     attributes: dict[str, str]
     images_removed: bool = False
+
+
+def joined_labels(marks: tuple[TrialMark, ...]) -> str:
+    """Return the classes of marks, each once, joined by " + " in alphabetical order: the answer of a classifier."""
+    return " + ".join(sorted({mark.label for mark in marks}))
 
 
 def match_marks(first: tuple[TrialMark, ...], second: tuple[TrialMark, ...]) -> list[tuple[int, int]]:

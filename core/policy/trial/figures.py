@@ -1,17 +1,20 @@
 """All figures of a trial, from its cases."""
 
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from core.policy.trial.agreement import TrialDifference, VersionAgreement, compare_with_reported, find_differences
+from core.policy.trial.agreement import AgreementTally, TrialDifference, VersionAgreement
 from core.policy.trial.cases import TrialCase
-from core.policy.trial.groups import GroupFigures, group_cases
-from core.policy.trial.reference import PairedDecisions, ReferenceFigures, compare_with_reference, pair_decisions
+from core.policy.trial.groups import GroupFigures, GroupTally
+from core.policy.trial.id_set import IdSet
+from core.policy.trial.reference import PairedDecisions, PairTally, ReferenceFigures, ReferenceTally
 from core.states import Outcome
 
 NO_RESULT = "no result yet"
+MOST_REASONS, OTHER_REASONS = 1000, "other reasons, each of few units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class TrialFigures:
         Outcome of the version on trial -> units; ``no result yet`` for those without one.
     reasons
         (outcome, reason) -> units, for those that abstained or were not analysed, the most frequent first.
+    differing, differences
+        Number of units on which the version on trial differs from what was reported, and the first 10,000 of them.
     reference, reported_reference
         Against the clinicians' decisions: the version on trial, and what was reported. None where there is no decision.
     paired
@@ -51,6 +56,7 @@ class TrialFigures:
     outcomes: dict[str, int]
     reasons: tuple[tuple[str, str, int], ...]
     agreement: tuple[VersionAgreement, ...]
+    differing: int
     differences: tuple[TrialDifference, ...]
     reference: ReferenceFigures | None
     reported_reference: ReferenceFigures | None
@@ -65,25 +71,76 @@ class TrialFigures:
         return self.outcomes.get(Outcome.FINDINGS, 0) + self.outcomes.get(Outcome.NO_FINDING, 0)
 
 
-def compute_figures(cases: Sequence[TrialCase], task: str) -> TrialFigures:
+def compute_figures(cases: Iterable[TrialCase], task: str) -> TrialFigures:
     """Return the figures. ``task``: classify or detect, as the card of the version says."""
-    tried = [case for case in cases if not _cannot_be_tried(case)]
-    judged = any(case.reference is not None for case in tried)
-    return TrialFigures(
-        units=len(tried),
-        studies=len({case.study_id for case in tried}),
-        images_removed=len(cases) - len(tried),
-        outcomes=dict(Counter(_outcome(case) for case in tried)),
-        reasons=_reasons(tried),
-        agreement=compare_with_reported(tried, task),
-        differences=find_differences(tried, task),
-        reference=compare_with_reference(tried, task, lambda case: case.candidate) if judged else None,
-        reported_reference=compare_with_reference(tried, task, lambda case: case.reported) if judged else None,
-        paired=pair_decisions(tried, task) if judged else None,
-        groups=group_cases(tried, task),
-        seconds=_costs([_seconds(case) for case in tried]),
-        memory_mib=_costs([case.candidate.memory_mib if case.candidate else None for case in tried]),
-    )
+    tally = TrialTally(task)
+    for case in cases:
+        tally.add(case)
+    return tally.figures()
+
+
+class TrialTally:
+    """Counts the cases of a trial one by one, so that a million of them need no memory: 16 bytes each for the medians are kept."""
+
+    def __init__(self, task: str) -> None:
+        self._units = self._images_removed = 0
+        self._studies = IdSet()
+        self._outcomes: Counter[str] = Counter()
+        self._reasons: Counter[tuple[str, str]] = Counter()
+        self._agreement = AgreementTally(task)
+        self._judged = False
+        self._reference, self._reported_reference, self._paired = ReferenceTally(task), ReferenceTally(task), PairTally(task)
+        self._groups = GroupTally(task)
+        self._seconds, self._memory_mib = array("d"), array("d")
+
+    def add(self, case: TrialCase) -> None:
+        """Count one unit."""
+        if _cannot_be_tried(case):
+            self._images_removed += 1
+            return
+        self._units += 1
+        self._studies.add(case.study_id)
+        self._outcomes[_outcome(case)] += 1
+        self._add_reason(case)
+        self._agreement.add(case)
+        self._judged |= case.reference is not None
+        self._reference.add(case.candidate, case.reference)
+        self._reported_reference.add(case.reported, case.reference)
+        self._paired.add(case)
+        self._groups.add(case)
+        if (seconds := _seconds(case)) is not None:
+            self._seconds.append(seconds)
+        if case.candidate is not None and case.candidate.memory_mib is not None:
+            self._memory_mib.append(case.candidate.memory_mib)
+
+    def _add_reason(self, case: TrialCase) -> None:
+        """Count why there is no answer; a reason may name a number of this unit, so that not all of them are kept."""
+        outcome = _outcome(case)
+        if case.candidate is None or outcome not in (Outcome.ABSTAINED, Outcome.NOT_ANALYSED):
+            return
+        reason = (outcome, case.candidate.reason or "no reason was given")
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            reason = (outcome, OTHER_REASONS)
+        self._reasons[reason] += 1
+
+    def figures(self) -> TrialFigures:
+        """Return the figures of the units that were added."""
+        return TrialFigures(
+            units=self._units,
+            studies=len(self._studies),
+            images_removed=self._images_removed,
+            outcomes=dict(self._outcomes),
+            reasons=tuple((outcome, reason, count) for (outcome, reason), count in self._reasons.most_common()),
+            agreement=self._agreement.agreement(),
+            differing=self._agreement.differing,
+            differences=tuple(self._agreement.differences),
+            reference=self._reference.figures() if self._judged else None,
+            reported_reference=self._reported_reference.figures() if self._judged else None,
+            paired=self._paired.decisions() if self._judged else None,
+            groups=self._groups.groups(),
+            seconds=_costs(self._seconds),
+            memory_mib=_costs(self._memory_mib),
+        )
 
 
 def _cannot_be_tried(case: TrialCase) -> bool:
@@ -99,20 +156,10 @@ def _outcome(case: TrialCase) -> str:
     return case.candidate.outcome.value
 
 
-def _reasons(cases: Sequence[TrialCase]) -> tuple[tuple[str, str, int], ...]:
-    counted = Counter(
-        (_outcome(case), case.candidate.reason or "no reason was given")
-        for case in cases
-        if case.candidate is not None and _outcome(case) in (Outcome.ABSTAINED, Outcome.NOT_ANALYSED)
-    )
-    return tuple((outcome, reason, count) for (outcome, reason), count in counted.most_common())
-
-
 def _seconds(case: TrialCase) -> float | None:
     one = case.candidate
     return None if one is None or one.prepare_s is None or one.infer_s is None or not one.answered else one.prepare_s + one.infer_s
 
 
-def _costs(values: Sequence[float | None]) -> TrialCosts | None:
-    measured = [value for value in values if value is not None]
+def _costs(measured: Sequence[float]) -> TrialCosts | None:
     return TrialCosts(len(measured), median(measured), max(measured)) if measured else None

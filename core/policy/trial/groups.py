@@ -1,6 +1,5 @@
 """The units of a trial by scanner, slice thickness, kernel, sex and age of the patient: where the version was tried, and how it did."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,12 +7,13 @@ from core.policy.proportions import Share
 from core.policy.routes.series_selection import kernel_class
 from core.policy.trial.agreement import is_same_answer
 from core.policy.trial.cases import TrialCase
-from core.policy.trial.reference import compare_with_reference
+from core.policy.trial.reference import ReferenceTally
 from core.records import InstanceHeader
 
 ATTRIBUTES = ("scanner", "slice thickness", "kernel", "sex", "age")
 LEAST_OF_GROUP = 30  # answered units: with fewer, as `models compare --held-out` has it, a figure of the group says nothing
 UNKNOWN = "not stated"
+MOST_GROUPS, FURTHER = 100, "others"  # of one attribute: headers may state anything
 _THICKNESS_MM = (1.0, 2.0, 3.0, 5.0)
 _SEX = {"F": "female", "M": "male", "O": "other"}
 
@@ -47,43 +47,61 @@ def describe_header(header: InstanceHeader, scanner: str) -> dict[str, str]:
     }
 
 
-def group_cases(cases: Sequence[TrialCase], task: str) -> tuple[GroupFigures, ...]:
-    """Return the groups of every attribute that any unit states, the largest group of an attribute first."""
-    found: list[GroupFigures] = []
-    for attribute in ATTRIBUTES:
-        if not any(case.attributes.get(attribute) for case in cases):
-            continue
-        groups: dict[str, list[TrialCase]] = {}
-        for case in cases:
-            groups.setdefault(case.attributes.get(attribute) or UNKNOWN, []).append(case)
-        figures = [_figures(attribute, value, group, task) for value, group in groups.items()]
-        found += sorted(figures, key=lambda one: (-one.units, one.value))
-    return tuple(found)
+class GroupTally:
+    """Counts the units of every value of every attribute. ``task``: classify or detect."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._groups: dict[str, dict[str, _OneGroup]] = {attribute: {} for attribute in ATTRIBUTES}
+
+    def add(self, case: TrialCase) -> None:
+        """Count one unit in its group of each attribute."""
+        for attribute, groups in self._groups.items():
+            value = case.attributes.get(attribute) or UNKNOWN
+            if value not in groups and len(groups) >= MOST_GROUPS:
+                value = FURTHER
+            groups.setdefault(value, _OneGroup(self._task)).add(case)
+
+    def groups(self) -> tuple[GroupFigures, ...]:
+        """Return the groups of every attribute that any unit states, the largest group of an attribute first."""
+        found: list[GroupFigures] = []
+        for attribute, groups in self._groups.items():
+            if set(groups) <= {UNKNOWN}:
+                continue
+            figures = [group.figures(attribute, value) for value, group in groups.items()]
+            found += sorted(figures, key=lambda one: (-one.units, one.value))
+        return tuple(found)
 
 
-def _figures(attribute: str, value: str, cases: Sequence[TrialCase], task: str) -> GroupFigures:
-    tried = [case.candidate for case in cases if case.candidate is not None and case.candidate.outcome is not None]
-    return GroupFigures(
-        attribute,
-        value,
-        units=len(cases),
-        answered=Share(sum(one.answered for one in tried), len(tried)),
-        same_answer=_share(cases, lambda case: _is_same(case, task)),
-        right=compare_with_reference(cases, task, lambda case: case.candidate).right,
-    )
+class _OneGroup:
+    """Counts the units with one value of one attribute."""
 
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._units = self._results = self._answered = self._compared = self._same = 0
+        self._reference = ReferenceTally(task)
 
-def _share(cases: Sequence[TrialCase], test: Callable[[TrialCase], bool | None]) -> Share:
-    """The cases for which ``test`` is true, of those for which it is not None."""
-    answers = [answer for case in cases if (answer := test(case)) is not None]
-    return Share(sum(answers), len(answers))
+    def add(self, case: TrialCase) -> None:
+        candidate, reported = case.candidate, case.reported
+        self._units += 1
+        self._reference.add(candidate, case.reference)
+        if candidate is None or candidate.outcome is None:
+            return
+        self._results += 1
+        self._answered += candidate.answered
+        if reported is not None and candidate.answered and reported.answered and candidate.job_id != reported.job_id:
+            self._compared += 1
+            self._same += is_same_answer(candidate, reported, self._task)
 
-
-def _is_same(case: TrialCase, task: str) -> bool | None:
-    candidate, reported = case.candidate, case.reported
-    if candidate is None or reported is None or not (candidate.answered and reported.answered) or candidate.job_id == reported.job_id:
-        return None
-    return is_same_answer(candidate, reported, task)
+    def figures(self, attribute: str, value: str) -> GroupFigures:
+        return GroupFigures(
+            attribute,
+            value,
+            units=self._units,
+            answered=Share(self._answered, self._results),
+            same_answer=Share(self._same, self._compared),
+            right=self._reference.figures().right,
+        )
 
 
 def _thickness_band(thickness_mm: float | None) -> str:

@@ -1,14 +1,10 @@
 """The version on trial against what clinicians decided: sensitivity and false marks of a detector, the confusion of a classifier."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.policy.proportions import Share, rate_interval
 from core.policy.trial.cases import ClinicalReference, TrialAnswer, TrialCase, match_marks
-
-ChooseAnswer = Callable[[TrialCase], TrialAnswer | None]
-Judged = tuple[TrialAnswer, ClinicalReference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +41,15 @@ class ReferenceFigures:
     unanswered
         Units with decisions for which it has no answer: it abstained, or the unit was not analysed.
     right
-        A detector: findings of clinicians that it marks. A classifier: units whose class it names.
+        A detector: findings of clinicians that it marks. A classifier: units of which it names the classes and no other.
+    undecided
+        A classifier's units that are not in ``right``: a class was rejected and no other one named, or a finding was not judged.
     by_class
         A classifier's sensitivity for each class that clinicians named.
+    without_finding
+        A classifier: units without a class that is a finding which it left without one too.
     confusion
-        A classifier's: (class of the clinician, class of the version) -> units.
+        A classifier's: (classes of the clinician, classes of the version) -> units.
     false_marks
         A detector's marks that no clinician confirmed, in the units of which every finding was judged.
     rejected_again
@@ -59,46 +59,72 @@ class ReferenceFigures:
     units: int
     unanswered: int
     right: Share
+    undecided: int
     by_class: dict[str, Share]
+    without_finding: Share
     confusion: dict[tuple[str, str], int]
     false_marks: FalseMarkRate
     rejected_again: Share
 
 
-def compare_with_reference(cases: Sequence[TrialCase], task: str, choose: ChooseAnswer) -> ReferenceFigures:
-    """Return the figures of the answers that ``choose`` returns, on the units that clinicians have judged."""
-    judged: list[Judged] = []
-    unanswered = 0
-    for case in cases:
-        answer = choose(case)
-        if case.reference is None:
-            continue
+class ReferenceTally:
+    """Counts the answers of one version on units that clinicians have judged. ``task``: classify or detect."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._units = self._unanswered = self._undecided = 0
+        self._right = self._of = 0
+        self._found: Counter[str] = Counter()  # class -> units in which the version names it, of those in which clinicians did
+        self._named: Counter[str] = Counter()
+        self._confusion: Counter[tuple[str, str]] = Counter()
+        self._false = self._whole = self._again = self._rejected = 0
+
+    def add(self, answer: TrialAnswer | None, reference: ClinicalReference | None) -> None:
+        """Count one unit; without effect where no clinician has judged it."""
+        if reference is None:
+            return
         if answer is None or not answer.answered:
-            unanswered += 1
-        else:
-            judged.append((answer, case.reference))
-    classes = [] if task != "classify" else [(ref.present[0].label, one.label) for one, ref in judged if ref.present]
-    whole = [] if task == "classify" else [(one, ref) for one, ref in judged if ref.whole]
-    again = sum(len(match_marks(one.marks, ref.rejected)) for one, ref in judged)
-    return ReferenceFigures(
-        units=len(judged),
-        unanswered=unanswered,
-        right=Share(sum(true == said for true, said in classes), len(classes)) if task == "classify" else _found(judged),
-        by_class={name: _recall(classes, name) for name in sorted({true for true, _ in classes})},
-        confusion=dict(Counter(classes)),
-        false_marks=FalseMarkRate(sum(len(one.marks) - len(match_marks(one.marks, ref.present)) for one, ref in whole), len(whole)),
-        rejected_again=Share(again, sum(len(ref.rejected) for _, ref in judged)),
-    )
+            self._unanswered += 1
+            return
+        self._units += 1
+        self._again += len(match_marks(answer.marks, reference.rejected))
+        self._rejected += len(reference.rejected)
+        if self._task == "classify":
+            self._add_classes(answer, reference)
+            return
+        marked = len(match_marks(answer.marks, reference.present))
+        self._right += marked
+        self._of += len(reference.present)
+        if reference.whole:
+            self._whole += 1
+            self._false += len(answer.marks) - marked
 
+    def _add_classes(self, answer: TrialAnswer, reference: ClinicalReference) -> None:
+        if reference.label is None:
+            self._undecided += 1
+            return
+        self._of += 1
+        self._right += answer.label == reference.label
+        self._confusion[reference.label, answer.label] += 1
+        said = {mark.label for mark in answer.marks}
+        for name in {mark.label for mark in reference.present}:
+            self._named[name] += 1
+            self._found[name] += name in said
 
-def _found(judged: Sequence[Judged]) -> Share:
-    """The findings of clinicians that a detector marks."""
-    return Share(sum(len(match_marks(one.marks, ref.present)) for one, ref in judged), sum(len(ref.present) for _, ref in judged))
-
-
-def _recall(classes: Sequence[tuple[str, str]], name: str) -> Share:
-    of_class = [said for true, said in classes if true == name]
-    return Share(of_class.count(name), len(of_class))
+    def figures(self) -> ReferenceFigures:
+        """Return what was counted."""
+        without = {said: units for (true, said), units in self._confusion.items() if not true}
+        return ReferenceFigures(
+            units=self._units,
+            unanswered=self._unanswered,
+            right=Share(self._right, self._of),
+            undecided=self._undecided,
+            by_class={name: Share(self._found[name], self._named[name]) for name in sorted(self._named)},
+            without_finding=Share(without.get("", 0), sum(without.values())),
+            confusion=dict(self._confusion),
+            false_marks=FalseMarkRate(self._false, self._whole),
+            rejected_again=Share(self._again, self._rejected),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +137,29 @@ class PairedDecisions:
     neither: int
 
 
-def pair_decisions(cases: Sequence[TrialCase], task: str) -> PairedDecisions:
-    """Count the clinicians' decisions on units that both the version on trial and the one that reported have answered."""
-    counted: Counter[tuple[bool, bool]] = Counter()
-    for case in cases:
+class PairTally:
+    """Counts the clinicians' decisions on units that both the version on trial and the one that reported have answered."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._counted: Counter[tuple[bool, bool]] = Counter()
+
+    def add(self, case: TrialCase) -> None:
+        """Count one unit."""
         first, second, reference = case.candidate, case.reported, case.reference
         if first is not None and second is not None and reference is not None and first.answered and second.answered:
-            counted.update(zip(_agrees(first, reference, task), _agrees(second, reference, task), strict=True))
-    return PairedDecisions(counted[True, True], counted[True, False], counted[False, True], counted[False, False])
+            pairs = zip(_agrees(first, reference, self._task), _agrees(second, reference, self._task), strict=True)
+            self._counted.update(pairs)
+
+    def decisions(self) -> PairedDecisions:
+        """Return what was counted."""
+        counted = self._counted
+        return PairedDecisions(counted[True, True], counted[True, False], counted[False, True], counted[False, False])
 
 
 def _agrees(answer: TrialAnswer, reference: ClinicalReference, task: str) -> list[bool]:
-    """Whether an answer agrees, for the class of a unit, or for each finding that is there."""
+    """Whether an answer agrees, for the classes of a unit, or for each finding that is there."""
     if task == "classify":
-        return [answer.label == reference.present[0].label] if reference.present else []
+        return [] if reference.label is None else [answer.label == reference.label]
     found = {index for _, index in match_marks(answer.marks, reference.present)}
     return [index in found for index in range(len(reference.present))]

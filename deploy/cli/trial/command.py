@@ -1,11 +1,15 @@
 """``trial``: a version of a model tried in shadow on the site's own stored studies. Nothing is delivered."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from core.states import ModelState
 from deploy import VERSION
@@ -15,9 +19,11 @@ from deploy.cli.models.versions import Name, Version
 from deploy.terminal import print_message
 
 if TYPE_CHECKING:
+    from core.policy.trial.figures import TrialFigures
     from core.settings.settings import Settings
     from db.engine import Database
     from db.trial.stored_units import TrialSelection
+    from deploy.trial.page import TrialFiles
     from deploy.trial.selection import TrialUnits
     from models.installed import ModelVersion
 
@@ -26,13 +32,15 @@ Until = Annotated[str | None, typer.Option("--until", metavar="T", help="only un
 RouteName = Annotated[
     str | None, typer.Option("--route", metavar="NAME", help="only this route (default: every route of the model)", show_default=False)
 ]
-Most = Annotated[int | None, typer.Option("--limit", min=1, help="at most so many units, the latest", show_default=False)]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="at most this many units, the latest ones", show_default=False)]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="FOLDER", help="gets trial.html and trial.json (default: trial-MODEL-VERSION)", show_default=False),
+    typer.Option("--out", metavar="FOLDER", help="folder for trial.html and trial.json (default: trial-MODEL-VERSION)", show_default=False),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="gets the figures too", show_default=False)]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="a second file for the figures", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print what would be tried, and change nothing")]
+READ_AT_ONCE = 500  # units whose results are read together
+TELL_EVERY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +50,6 @@ class TrialVersions:
     candidate: "ModelVersion"
     active: "ModelVersion | None"
     ever_served: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TrialOutput:
-    """Where page and document go, who asked for them, and how many units were asked for."""
-
-    folder: Path
-    json_file: Path | None
-    actor: str
-    limit: int | None
 
 
 def trial(
@@ -66,13 +64,16 @@ def trial(
     from db.trial.acts import record_trial
     from db.trial.shadow_jobs import shadow_plan
     from db.trial.stored_units import TrialSelection
+    from deploy.trial.page import TrialFiles
     from deploy.trial.run import TrialRun
     from deploy.trial.selection import select_units
 
     start, end, actor = parse_time(since), parse_time(until, "--until"), operator_name()
+    if start is not None and end is not None and end <= start:
+        raise typer.BadParameter("it is not after --since", param_hint="--until")
     if not dry_run:  # without a running node there would be a database for this command alone, and no worker while it waits
         require_database_url(read_settings(config))
-    with open_database(config) as (settings, database):
+    with open_database(config) as (settings, database), _terminated_as_interrupted():
         versions = _require_versions(name, version, settings, database)
         candidate, card = versions.candidate, versions.candidate.card
         routes = _require_routes(settings, name, route)
@@ -81,18 +82,21 @@ def trial(
         _print_plan(card.name, card.version, units)
         if dry_run:
             return
-        if not units.selected and not units.images_removed:
+        if not units.ids and not units.images_removed:
             raise NodeError(
                 f"no stored unit of this time was selected by a route of {name}", hint="see `rules unrouted`, and --since and --until"
             )
+        files = TrialFiles(out or Path(f"trial-{card.name}-{card.version}"), json_file)
+        files.require_writable()  # before hours of work, and not behind them
         model_id = _register(database, candidate, actor)
         details: dict[str, object] = {"name": name, "version": card.version, "digest": candidate.digest, "routes": list(routes)}
-        counts: dict[str, object] = {"units": len(units.selected), "images_removed": len(units.images_removed)}
+        counts: dict[str, object] = {"units": len(units.ids), "images_removed": len(units.images_removed)}
         asked = {"since": since, "until": until, "limit": limit}
         record_trial(database, "begun", model_id=model_id, actor=actor, details=details | counts | asked)
         run = TrialRun(
             database,
-            units.selected,
+            units,
+            candidate.digest,
             lambda names: shadow_plan(name, card.version, candidate.digest, names),
             actor=actor,
             tell=print_message,
@@ -102,16 +106,26 @@ def trial(
         except KeyboardInterrupt:
             left = {"done": run.done, "queued": len(run.open)}
             record_trial(database, "interrupted", model_id=model_id, actor=actor, details=details | counts | left)
-            print_message(f"{run.done} of {len(units.selected)} units done; {len(run.open)} in the queue are finished by the node")
+            print_message(f"{run.done} of {counted(len(units.ids), 'unit')} done; the node finishes what is in the queue: {len(run.open)}")
             print_message("the same command goes on with the rest")
             raise typer.Abort from None
-        output = TrialOutput(out or Path(f"trial-{card.name}-{card.version}"), json_file, actor, limit)
-        document, hashes = _write(settings, database, versions, selection, units, output)
+        figures = _read_figures(database, card.task, selection, units)
+        document, hashes = _write(settings, database, versions, selection, units, figures, files, actor=actor, limit=limit)
         written = counts | {"outcomes": document["outcomes"], "files": hashes}
         record_trial(database, "written", model_id=model_id, actor=actor, details=details | written)
     for sentence in document["summary"]:
         print_message(sentence)
-    print_message(f"written: {', '.join(str(output.folder / file) for file in ('trial.html', 'trial.json'))}")
+    print_message(f"written: {files.page}, {files.document}")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that a trial that a service or a time limit ends says how far it is, and the audit trail too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _require_versions(name: str, version: str, settings: "Settings", database: "Database") -> TrialVersions:
@@ -145,19 +159,14 @@ def _require_routes(settings: "Settings", name: str, route: str | None) -> tuple
 
 
 def _print_plan(name: str, version: str, units: "TrialUnits") -> None:
-    there = sum(one.unit.job_id is not None for one in units.selected)
-    studies = len({one.unit.study_id for one in units.selected})
-    print_message(f"{name} {version}: {_count(len(units.selected), 'unit')} of {_count(studies, 'study')} selected")
-    print_message(f"with a run of this version already: {there}; to be queued: {len(units.selected) - there}")
+    total = len(units.ids)
+    print_message(f"{name} {version}: {counted(total, 'unit')} of {counted(units.studies, 'study', 'studies')} selected")
+    print_message(f"with a run of this version already: {units.present}; to be queued: {total - units.present}")
     if units.images_removed:
-        print_message(f"{_count(len(units.images_removed), 'further unit')} cannot be tried: retention has deleted the images")
+        removed = counted(len(units.images_removed), "further unit")
+        print_message(f"{removed} cannot be tried: retention has deleted the images")
     if units.unreadable:
-        print_message(f"the routes could not be applied to {_count(units.unreadable, 'unit')}: the files cannot be read")
-
-
-def _count(number: int, word: str) -> str:
-    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
-    return f"{number} {word if number == 1 else plural}"
+        print_message(f"the routes could not be applied to {counted(units.unreadable, 'unit')}: the files cannot be read")
 
 
 def _register(database: "Database", candidate: "ModelVersion", actor: str) -> int:
@@ -167,19 +176,31 @@ def _register(database: "Database", candidate: "ModelVersion", actor: str) -> in
     return register_on_standby(database, identity(candidate.card, candidate.digest), origin=candidate.origin, actor=actor)
 
 
+def _read_figures(database: "Database", task: str, selection: "TrialSelection", units: "TrialUnits") -> "TrialFigures":
+    """Read the results of all units, some hundred at a time, and count them."""
+    from core.policy.trial.figures import TrialTally
+    from db.trial.cases import read_cases
+
+    tally, read = TrialTally(task), 0
+    for ids in (units.ids, units.images_removed):
+        for first in range(0, len(ids), READ_AT_ONCE):
+            for case in read_cases(database, ids[first : first + READ_AT_ONCE], model=selection.model, digest=selection.digest):
+                tally.add(case)
+            read += READ_AT_ONCE
+            if read % TELL_EVERY == 0:
+                print_message(f"results of {read} units read")
+    return tally.figures()
+
+
 def _write(
-    settings: "Settings", database: "Database", versions: TrialVersions, selection: "TrialSelection", units: "TrialUnits", out: TrialOutput
-) -> tuple[dict[str, Any], dict[str, str]]:
+    settings: "Settings", database: "Database", versions: TrialVersions, selection: "TrialSelection", units: "TrialUnits",
+    figures: "TrialFigures", files: "TrialFiles", *, actor: str, limit: int | None,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """Write page and document; return the document, and the SHA-256 of each file."""
     from console.server.address import public_address
-    from core.policy.trial.figures import compute_figures
-    from db.trial.cases import read_cases
     from deploy.trial.document import TrialAbout, trial_document
-    from deploy.trial.page import write_trial
 
     card, active = versions.candidate.card, versions.active
-    ids = [*(one.unit.id for one in units.selected), *(unit.id for unit in units.images_removed)]
-    cases = read_cases(database, ids, model=card.name, digest=versions.candidate.digest)
     about = TrialAbout(
         model=card.name,
         version=card.version,
@@ -196,11 +217,11 @@ def _write(
         routes=selection.routes,
         since=selection.since,
         until=selection.until,
-        limit=out.limit,
+        limit=limit,
         console=public_address(settings.console),
-        actor=out.actor,
+        actor=actor,
         written_at=database.now(),
         program=VERSION,
     )
-    document = trial_document(about, compute_figures(cases, card.task))
-    return document, write_trial(out.folder, document, out.json_file)
+    document = trial_document(about, figures)
+    return document, files.write(document)

@@ -2,7 +2,7 @@
 
 from core.policy.trial.cases import TrialCase, TrialMark
 from core.policy.verdicts import MarkedPlace, RejectionReason, VerdictDraft, VerdictKind
-from core.records import Code
+from core.records import Code, Prediction
 from core.states import JobState, Outcome
 from db.engine import Database
 from db.jobs.finish import commit_result
@@ -11,7 +11,19 @@ from db.trial.cases import read_cases
 from db.trial.shadow_jobs import queue_shadow_job, shadow_plan
 from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
-from tests.support.records import claim, identity, prediction, report_study, run, scalar, timings, unit_of
+from tests.support.records import (
+    Sender,
+    claim,
+    complete,
+    identity,
+    plan,
+    prediction,
+    report_study,
+    run,
+    scalar,
+    timings,
+    unit_of,
+)
 
 NEW = identity("e" * 64)
 MARK = TrialMark("nodule", (1.0, 2.0, 3.0), 6.5, 0.9)
@@ -83,3 +95,16 @@ def test_an_accepted_result_without_findings_says_that_nothing_is_there(database
     reference = read(database).reference
     assert reference is not None
     assert (reference.present, reference.whole) == ((), True)
+
+
+def test_an_accepted_abstention_says_nothing_about_the_images(database: Database) -> None:
+    """It counted as "nothing is there": every mark of the version on trial was a false one."""
+    Sender(database).send(1)
+    (job,) = complete(database, plan()) or []
+    abstained = Prediction(Outcome.ABSTAINED, reason="unlike the training images")
+    commit_result(database, claim(database), prediction=abstained, identity=identity(), objects=(), timings=timings())
+    decide(database, job, VerdictDraft(VerdictKind.ACCEPTED))
+    reference = read(database).reference
+    assert reference is not None
+    assert (reference.present, reference.rejected, reference.whole) == ((), (), False)
+    assert reference.label is None

@@ -97,7 +97,7 @@ def test_nothing_is_queued_for_a_newer_revision_or_for_deleted_images(database: 
     assert queue(database) is None
     run(database, "UPDATE instances SET removed_at = NULL")
     Sender(database).send(2)
-    assert stored_units(database, SELECTION) == [], "the unit is open again"
+    assert list(stored_units(database, SELECTION)) == [], "the unit is open again"
     assert queue_shadow_job(database, unit.id, unit.revision, PLAN, actor="cli:eve") is None
     assert scalar(database, "SELECT count(*) FROM jobs WHERE shadow") == 0
 
@@ -164,5 +164,5 @@ def test_units_are_listed_by_the_time_at_which_they_were_complete(database: Data
     late, early = stored_units(database, SELECTION)
     assert (late.selected_by, early.selected_by) == ((), ("chest CT",))
     long_ago = database.now().replace(year=2000)
-    assert len(stored_units(database, TrialSelection(NEW.name, NEW.digest, ("chest CT",), since=long_ago))) == 2
-    assert stored_units(database, TrialSelection(NEW.name, NEW.digest, ("chest CT",), until=long_ago)) == []
+    assert len(list(stored_units(database, TrialSelection(NEW.name, NEW.digest, ("chest CT",), since=long_ago)))) == 2
+    assert list(stored_units(database, TrialSelection(NEW.name, NEW.digest, ("chest CT",), until=long_ago))) == []

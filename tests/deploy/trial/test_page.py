@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from core.errors import ConfigurationError
 from core.policy.trial.cases import ClinicalReference, TrialAnswer, TrialCase, TrialMark
 from core.policy.trial.figures import compute_figures
 from core.states import JobState, Outcome
 from deploy.trial.document import TrialAbout, trial_document
-from deploy.trial.page import MOST_DIFFERENCES, render_page, write_trial
+from deploy.trial.page import MOST_DIFFERENCES, TrialFiles, render_page
 from deploy.trial.run import duration_words
 
 MARK = TrialMark("nodule", (1.0, 2.0, 3.0), 6.0, 0.9)
@@ -123,7 +124,9 @@ def test_a_classifier_has_its_confusion() -> None:
 
 
 def test_the_files_are_those_of_the_audit_trail(tmp_path: Path) -> None:
-    hashes = write_trial(tmp_path / "out", document(differing(1)), tmp_path / "copy.json")
+    files = TrialFiles(tmp_path / "out", tmp_path / "copy.json")
+    files.require_writable()
+    hashes = files.write(document(differing(1)))
     assert {name: hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in ("trial.html", "trial.json")} == {
         name: hashes[name] for name in ("trial.html", "trial.json")
     }
@@ -133,3 +136,43 @@ def test_the_files_are_those_of_the_audit_trail(tmp_path: Path) -> None:
 
 def test_durations_are_words() -> None:
     assert [duration_words(seconds) for seconds in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
+
+
+def test_what_a_committee_looks_for_first_stands_at_the_top() -> None:
+    top = render_page(document(differing(3))).split("<h2>")[0]
+    for shown in (
+        *("Trial of Lung &lt;nodules&gt;", "lung 2.0, status research", "e" * 64, "d" * 64, "since 2026-01-31", "at most the latest 500"),
+        *("4 series of 4 studies", "3 answered, 1 abstained, 0 not analysed", "is no validation of the model", "not for diagnosis"),
+        *("0 % (0 to 56 %), 0 of 3", "Findings of the clinicians marked", "75 % (30 to 95 %), 3 of 4"),
+    ):
+        assert shown in top, shown
+    assert top.count("<svg") == 3
+
+
+def test_a_group_of_few_units_has_no_figures() -> None:
+    cases = differing(40)
+    made = document(cases)
+    page = render_page(made)
+    of_groups = page[page.index("<h2>By scanner") : page.index("<h2>Time and memory")]
+    assert '<td>female</td><td class="n">1</td><td colspan="3">fewer than 30 answered units: no figures</td>' in of_groups
+    assert "98 % (87 to 100 %), 40 of 41" in of_groups  # of the one scanner
+    assert {(row["value"], row["units"], row["few"]) for row in made["groups"] if row["attribute"] == "sex"} == {
+        ("not stated", 40, False), ("female", 1, True),
+    }  # fmt: skip
+
+
+def test_places_that_cannot_be_written_are_named_before_the_work(tmp_path: Path) -> None:
+    """The folder was made after hours of work, which then had no page."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken" / "trial.json").mkdir(parents=True)
+    for files, says in (
+        (TrialFiles(tmp_path / "file", None), "is no folder"),
+        (TrialFiles(tmp_path / "taken", None), "trial.json is a folder"),
+        (TrialFiles(tmp_path / "new", tmp_path), "is a folder"),
+        (TrialFiles(tmp_path / "new", tmp_path / "new" / "trial.html"), "is the page of the trial"),
+    ):
+        with pytest.raises(ConfigurationError, match=says):
+            files.require_writable()
+    with pytest.raises(FileNotFoundError):
+        TrialFiles(tmp_path / "new", tmp_path / "nowhere" / "figures.json").require_writable()
+    assert list((tmp_path / "new").iterdir()) == [], "a check leaves nothing"

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -136,6 +138,12 @@ def interrupt_when(site: Site, condition: str) -> threading.Thread:
     return thread
 
 
+def wait_for_all_queued(site: Site, *, begun: int) -> None:
+    """Wait until a trial was begun for the ``begun``-th time, and every unit has a shadow job."""
+    trials = "SELECT count(*) FROM audit_events WHERE action = 'trial.begun'"
+    site.until(lambda: bool(scalar(site.database, f"SELECT ({trials}) = {begun} AND count(*) = {SERIES} FROM jobs WHERE shadow")))
+
+
 def trial_events(database: Database) -> list[dict[str, object]]:
     return [event for event in audit.export(database) if event["action"].startswith("trial.")]
 
@@ -166,9 +174,18 @@ def test_an_interrupted_trial_goes_on_after_clinical_work_and_delivers_nothing(
         signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
     assert "no worker is running" in said
-    assert f"0 of {SERIES} units done; " in said
+    assert f"0 of {SERIES} units done; the node finishes what is in the queue: 3" in said
     assert scalar(database, "SELECT count(*) FROM jobs WHERE shadow") == 3
-    assert not (tmp_path / "page").exists()
+    assert list((tmp_path / "page").iterdir()) == []
+
+    # A service manager ends the second process, and the third one is lost without a word.
+    for number, ended_by in ((2, signal.SIGTERM), (3, signal.SIGKILL)):
+        with subprocess.Popen([sys.executable, "-m", "deploy.cli", *command], stderr=subprocess.PIPE, text=True) as process:
+            wait_for_all_queued(site, begun=number)
+            process.send_signal(ended_by)
+            _, said = process.communicate(timeout=TIMEOUT_S)
+        assert (process.returncode, "the same command goes on with the rest" in said) == ((1, True) if number == 2 else (-9, False))
+    assert list((tmp_path / "page").iterdir()) == []
 
     clinical, _ = site.factory.photograph(1)
     site.start_worker()
@@ -207,9 +224,10 @@ def test_an_interrupted_trial_goes_on_after_clinical_work_and_delivers_nothing(
         assert secret not in page
         assert secret not in json.dumps(figures)
 
-    begun, interrupted, again, written = trial_events(database)
-    assert [event["action"] for event in (begun, interrupted, again, written)] == [
-        "trial.begun", "trial.interrupted", "trial.begun", "trial.written",
+    events = trial_events(database)
+    begun, written = events[0], events[-1]
+    assert [event["action"] for event in events] == [
+        "trial.begun", "trial.interrupted", "trial.begun", "trial.interrupted", "trial.begun", "trial.begun", "trial.written",
     ]  # fmt: skip
     assert {event["actor"] for event in (begun, written)} == {operator_name()}
     assert written["details"]["files"]["trial.html"] == hashlib.sha256(page.encode()).hexdigest()  # type: ignore[index]
@@ -245,6 +263,24 @@ def test_without_an_active_version_the_conditions_of_the_routes_select(
     assert scalar(database, "SELECT count(*) FROM models") == 0
 
 
+def test_files_that_cannot_be_read_now_are_no_units_that_no_route_takes(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store that did not answer made every unit one to which the routes cannot be applied, and the trial ended without any."""
+    factory = JobFactory(database, Blobs(settings.blobs_dir))
+    for dataset in series(1, ball=True):
+        factory.receive(dataset, UnitKind.SERIES)
+    (unit,) = units_of_study(database, str(series(1, ball=True)[0].StudyInstanceUID))
+    complete_unit(database, unit, evidence=evidence(unit.held), plans=(), routes=(), selected=None, reason="no route")
+    config = Path(os.environ["DICOM_NODE_CONFIG"])
+    config.write_text(config.read_text() + '\n[store]\nurl = "http://127.0.0.1:9"\ntimeout_s = 2.0\n')
+    monkeypatch.setenv("DICOM_NODE_STORE__TOKENS", "t" * 64)
+    capsys.readouterr()
+    assert run(["trial", MODEL, "2.0.0", "--dry-run"]) == 1
+    assert "failed" in (said := capsys.readouterr().err)
+    assert "selected" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "expected"),
     [
@@ -252,6 +288,7 @@ def test_without_an_active_version_the_conditions_of_the_routes_select(
         ([MODEL, "3.0"], 1, "no version of bright_discs is 3.0"),
         ([MODEL, "2.0.0", "--route", "skin"], 2, "no route to bright_discs is named 'skin'; there are: balls"),
         ([MODEL, "2.0.0", "--since", "yesterday"], 2, "--since"),
+        ([MODEL, "2.0.0", "--since", "2026-02-01", "--until", "2026-01-01"], 2, "it is not after --since"),
         (["lung_nodule_ct", "0.0"], 1, "no version of lung_nodule_ct is 0.0"),
         ([MODEL, "1.0.0"], 2, "bright_discs 1.0.0 serves: its results are delivered"),
         ([MODEL, "2.0.0"], 1, "no stored unit of this time was selected by a route of bright_discs"),
