@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from db import audit
 from db.engine import Database
+from db.patients.patient_key import references_of_id
 from db.row_values import escape_like
 
 LONGEST_NUMBER = 18  # digits that every bigint can hold
@@ -60,8 +60,8 @@ _ABOUT_STUDIES = f"""
         UNION ALL SELECT e.id FROM ({LISTED_OF_STUDIES}) AS listed JOIN audit_events e ON e.subject = listed.subject
             AND e.details -> 'ids' @> to_jsonb(listed.id) WHERE e.subject IN ('units', 'jobs', 'deliveries')
 """
-# Events that carry the keyed reference of the patient.
-_OF_PATIENT = "UNION ALL SELECT id FROM audit_events WHERE details ->> 'patient' = :patient"
+# Events that carry a keyed reference of the patient.
+_OF_PATIENT = "UNION ALL SELECT id FROM audit_events WHERE details ->> 'patient' = ANY(:patients)"
 # Events of the deliveries of one result object, and those that name its hash.
 _ABOUT_OBJECT = """
     wanted AS (SELECT id, sha256 FROM reports WHERE sop_instance_uid = :object OR sha256 = :object),
@@ -103,7 +103,7 @@ class AuditFilter:
             with database.begin() as connection:
                 values["actors"] = list(connection.execute(_ACTORS, {"actor": f"%{escape_like(self.actor)}%"}).scalars())
         if "patient_id" in values:
-            values["patient"] = audit.patient_reference(database.installation()[1], "", self.patient_id)
+            values["patients"] = references_of_id(database, self.patient_id)
         if "study" in values:  # not decided in SQL: a literal is cast when the statement is planned, whatever CASE says
             values["study_number"] = int(self.study) if self.study.isdecimal() and len(self.study) <= LONGEST_NUMBER else None
         if before is not None:

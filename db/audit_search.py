@@ -52,7 +52,7 @@ def export_events(database: Database, wanted: AuditFilter, *, actor: str, addres
     """Yield every event that passes, the oldest first. The export is an audit event itself."""
     query, values = wanted.query(database)
     hidden = {"patient_id", "actors"}  # the trail holds no patient identifier: its keyed reference stands for it
-    shown = {name: str(value) for name, value in values.items() if name not in hidden}
+    shown = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in values.items() if name not in hidden}
     audit.record_now(database, actor=actor, action="audit.exported", subject="audit", details={"from": address, "filter": shown})
     with database.begin() as connection:
         yield from connection.execution_options(yield_per=FETCH_ROWS).execute(text(f"{query} ORDER BY event_id"), values)

@@ -10,6 +10,13 @@ from db.engine import Database
 
 _ISSUERS = text("SELECT DISTINCT issuer_of_patient_id FROM studies WHERE patient_id = :patient_id")
 _ERASURES = text("SELECT patient, issuer FROM erasures WHERE finished_at IS NULL")
+# An image has the issuer of its own header, also where the first image of its study named none. Erasures keep the issuer alone.
+_EVERY_ISSUER = text("""
+    SELECT issuer_of_patient_id AS issuer FROM studies WHERE patient_id = :patient_id
+    UNION SELECT coalesce(i.header ->> 'issuer_of_patient_id', '') FROM studies st JOIN series se ON se.study_id = st.id
+        JOIN units u ON u.series_id = se.id JOIN instances i ON i.unit_id = u.id WHERE st.patient_id = :patient_id
+    UNION SELECT issuer FROM erasures UNION SELECT '' ORDER BY issuer
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +52,10 @@ def find_patient(database: Database, patient_id: str, issuer: str | None = None)
         named = ", ".join(repr(name) if name else "none ('')" for name in sorted(issuers))
         raise ConfigurationError(f"this Patient ID is one of {len(issuers)} persons, by issuer: {named}", hint="give --issuer")
     return PatientKey(wanted, *issuers)
+
+
+def references_of_id(database: Database, patient_id: str) -> list[str]:
+    """Return the keyed references of all persons whom an issuer that the node knows may have given this ID, also of erased ones."""
+    with database.begin() as connection:
+        issuers = connection.execute(_EVERY_ISSUER, {"patient_id": patient_id}).scalars().all()
+    return [PatientKey(patient_id, issuer).reference(database) for issuer in issuers]

@@ -11,6 +11,10 @@ import pytest
 
 from db import audit
 from db.engine import Database
+from db.patients.erasure import erase_studies
+from db.patients.erasure_plan import plan_erasure
+from db.patients.erasure_record import begin_erasure
+from db.patients.patient_key import PatientKey
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 from tests.support.services import as_superuser
@@ -171,3 +175,32 @@ def test_every_filter_finds_what_it_names_and_nothing_else(browser: Browser, dat
     tomorrow, yesterday = (str(today + timedelta(days=days)) for days in (1, -1))
     assert subjects(actor="zoe", since=str(today), until=str(today)) == {f"study:{second}"}
     assert subjects(actor="zoe", since=tomorrow) == subjects(actor="zoe", until=yesterday) == set()
+
+
+def test_the_search_by_patient_finds_receptions_with_every_issuer_also_after_an_erasure(browser: Browser, database: Database) -> None:
+    sender = Sender(database)
+    first = sender.send(1, study="1.7", series="1.7.1", patient_id="SAME", issuer_of_patient_id="HOSPITAL B")
+    plain = sender.send(1, study="1.8", series="1.8.1", patient_id="SAME")
+    later = sender.send(2, study="1.8", series="1.8.1", patient_id="SAME", issuer_of_patient_id="HOSPITAL C")
+    other = sender.send(1, study="1.9", series="1.9.1", patient_id="OTHER", issuer_of_patient_id="HOSPITAL B")
+
+    def received() -> set[str]:
+        query = {"patient_id": "SAME", "action": "instance.received"}
+        page = browser.get("/audit", params=query).text
+        items = browser.get("/api/v1/audit/events", params={**query, "limit": "200"}).json()["items"]
+        found = set(re.findall(r"<td>(instance:\d+)</td>", page))
+        assert found == {item["subject"] for item in items}
+        return found
+
+    every = {f"instance:{one.instance_id}" for one in (first, plain, later)}
+    assert received() == every
+    assert f"instance:{other.instance_id}" not in every
+    person = PatientKey("SAME", "HOSPITAL B")
+    erasure = begin_erasure(database, person, plan_erasure(database, person), actor="cli:ann", reason="asked")
+    erase_studies(database, erasure, cancel=True)
+    assert scalar(database, "SELECT count(*) FROM studies WHERE study_instance_uid = '1.7'") == 0
+    assert received() == every
+    browser.get("/audit/export", params={"patient_id": "SAME"})
+    ((kept,),) = rows(database, "SELECT CAST(details AS text) FROM audit_events WHERE action = 'audit.exported'")
+    assert person.reference(database) in str(kept)
+    assert "SAME" not in str(kept)
