@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def check_database(settings: Settings, running: bool) -> Iterator[Check]:
-    """Check that the database answers, has the current schema, and that its clock is right; embedded: that a server is installed."""
+    """Check that the database answers, has the current schema and the right clock, and what its rows say of audit trail and deliveries.
+
+    Embedded: that a server is installed.
+    """
     if not settings.database.url:
         from deploy.local.embedded.postgres_programs import postgres_versions
 
@@ -52,6 +55,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
             yield _audit_trail(may_change_audit_trail(database))
             yield _audit_anchor(last_anchor(database))
             yield _uploads(database, settings)
+            yield from _deliveries(database)
 
 
 def _uploads(database: "Database", settings: Settings) -> Check:
@@ -67,6 +71,22 @@ def _uploads(database: "Database", settings: Settings) -> Check:
         return Check("uploads", True, f"{folder} is read-only here: only console and listener write to it")
     found = f"{folder} is {'' if shared else 'not '}that of the listener"
     return Check("uploads", shared, found, "" if shared else "give console and listener the same upload.folder: a shared volume")
+
+
+def _deliveries(database: "Database") -> Iterator[Check]:
+    """Yield a check for each destination to which deliveries have failed or are held; what failed has not reached it."""
+    from db.listings.deliveries import count_stopped_deliveries
+
+    stopped = count_stopped_deliveries(database)
+    if not stopped:
+        yield Check("deliveries", True, "none has failed or is held")
+    for one in stopped:
+        counts = {"failed": one.failed, "held": one.held}
+        states = [state for state, count in counts.items() if count]
+        lists = " and ".join(f"`dicom-node deliveries list --state {state}`" for state in states)
+        found = ", ".join(f"{counts[state]} {state}" for state in states)
+        fix = f"{lists} says why; repair the cause, then `deliveries retry ID`, or `deliveries give-up ID` where it will never be sent"
+        yield Check(f"deliveries to {one.destination}", not one.failed, found, fix)
 
 
 def check_broker(settings: Settings, running: bool) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.job_admin import show_job
-from db.listings.deliveries import list_deliveries
+from db.listings.deliveries import count_stopped_deliveries, list_deliveries
 from db.listings.jobs import list_jobs
 from db.operations import results_export
 from db.operations.status import node_status
@@ -142,6 +142,7 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "console: the last 50 deliveries": lambda: list_deliveries(database, limit=50),
         "console: failed deliveries (there are none)": lambda: list_deliveries(database, state="failed", limit=50),
         "console: failed deliveries of a destination": lambda: list_deliveries(database, state="failed", destination="pacs", limit=50),
+        "doctor: deliveries that failed or are held": lambda: count_stopped_deliveries(database),
     }
 
 

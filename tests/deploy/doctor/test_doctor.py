@@ -26,6 +26,8 @@ from imaging.pixels.codecs import DECODERS
 from models import installed
 from tests.support import node_toml
 from tests.support.model_packages import other_version
+from tests.support.records import plan, report_study
+from tests.support.records import run as execute
 
 PORTS = "[node]\nport = 0\n[console]\nport = 0\n"
 SKIN = "dermoscopy_7class"
@@ -61,7 +63,7 @@ url = "{broker_url}"
     assert all(check["ok"] for check in checks.values())
     for name in (
         *("settings", "route skin", "DICOM port", "console port", "disk", "data folder", "clock", "codecs", "database"),
-        *("database clock", "audit trail", "uploads", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
+        *("database clock", "audit trail", "uploads", "deliveries", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
     ):
         assert name in checks
     # The PACS is gone; a machine without network to it leaves the check out.
@@ -95,6 +97,22 @@ def test_a_machine_that_cannot_write_uploads_need_not_share_their_folder(
     fail(errno.EACCES)
     with pytest.raises(PermissionError):
         uploads()
+
+
+def test_deliveries_that_failed_or_are_held_are_counted_for_each_destination(database: Database, tmp_path: Path) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    settings = Settings.model_validate({"node": {"data_dir": str(tmp_path)}, "database": {"url": url}})
+
+    def deliveries() -> list[tuple[str, bool, str]]:
+        checks = [check for check in check_database(settings, running=False) if check.name.startswith("deliveries")]
+        assert all(bool(check.fix) == (check.name != "deliveries") for check in checks)
+        return [(check.name, check.ok, check.found) for check in checks]
+
+    report_study(database, plan(destinations=("pacs", "clinic", "ward")))
+    assert deliveries() == [("deliveries", True, "none has failed or is held")]
+    execute(database, "UPDATE deliveries SET state = 'failed' WHERE destination = 'pacs'")
+    execute(database, "UPDATE deliveries SET state = 'held', awaiting_verdict = destination = 'ward' WHERE destination <> 'pacs'")
+    assert deliveries() == [("deliveries to clinic", True, "1 held"), ("deliveries to pacs", False, "1 failed")]
 
 
 def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
