@@ -43,7 +43,7 @@ def build_router(accounts: Accounts) -> APIRouter:
         """Make a delivery due now that is not stored. One that waits for a clinician's verdict is released under `/results`."""
         return await ask(response, viewer, CommandKind.DELIVERY_RETRY, str(delivery_id), why.reason, wait)
 
-    @routes.post("/deliveries/{delivery_id}/give-up", summary="Give up a failed or held delivery", **_ANSWERS)
+    @routes.post("/deliveries/{delivery_id}/give-up", summary="Give up a delivery that is not stored", **_ANSWERS)
     async def give_up_delivery(delivery_id: RowId, why: Reason, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
         """Send a delivery no more; `retry` takes that back. What waits for its report at this destination is given up with it."""
         return await ask(response, viewer, CommandKind.DELIVERY_GIVE_UP, str(delivery_id), why.reason, wait)

@@ -1,4 +1,4 @@
-"""Gives up deliveries for good: what has failed or is held is not sent any more, and does not need a person; audited with the reason.
+"""Gives up deliveries for good: what has failed, is held or waits is not sent any more; audited with the reason.
 
 Where a report is given up that the destination has never stored, what refers to it is not sent either: assessments, and the rejection of
 the older result, which would leave the study without a result. They are given up with it. A person who erred has each of them sent again
@@ -24,7 +24,10 @@ _COLUMNS = """
 """
 _SELECTED = text(f"""
     {_COLUMNS} WHERE (CAST(:study AS text) IS NULL OR st.study_instance_uid = :study)
-      AND CASE WHEN CAST(:ids AS bigint[]) IS NULL THEN d.state IN ('failed', 'held') ELSE d.id = ANY(:ids) END
+      AND (CAST(:destination AS text) IS NULL OR d.destination = :destination)
+      AND CASE WHEN CAST(:ids AS bigint[]) IS NOT NULL THEN d.id = ANY(:ids)
+               WHEN CAST(:destination AS text) IS NULL THEN d.state IN ('failed', 'held')
+               ELSE d.state IN ('failed', 'held') OR d.state = 'pending' OR d.state = 'stored' AND d.commit_wanted END
     ORDER BY d.job_id, d.id
 """)
 _REPORT = """
@@ -41,7 +44,8 @@ _WAITING = text(f"""
 _GIVE_UP = text("""
     UPDATE deliveries SET state = 'given_up', changed_at = node_now(), commit_wanted = false, commitment_id = NULL,
         note = CAST(:why AS text) || ' (it was ' || state || CASE WHEN note = '' THEN '' ELSE ': ' || note END || ')'
-    WHERE id = ANY(:ids) AND state IN ('failed', 'held', 'pending') RETURNING id, job_id, destination
+    WHERE id = ANY(:ids) AND (state IN ('failed', 'held', 'pending') OR state = 'stored' AND commit_wanted)
+    RETURNING id, job_id, destination
 """)
 _JOB_OF = text("SELECT id, job_id FROM deliveries WHERE id = ANY(:ids)")
 _KNOWN_STUDY = text("SELECT EXISTS (SELECT FROM studies WHERE study_instance_uid = :study)")
@@ -81,21 +85,25 @@ class GivenUp:
         return f"{words}, and {len(self.waiting)} that waited for the report" if self.waiting else words
 
 
-def plan_giving_up(database: Database, ids: Iterable[int], study: str = "") -> list[PlannedGivingUp]:
-    """Return what would be given up of these deliveries; without ids, of what has failed or is held of a study. Nothing is changed."""
+def plan_giving_up(database: Database, ids: Iterable[int], study: str = "", destination: str = "") -> list[PlannedGivingUp]:
+    """Return what would be given up of these deliveries. Nothing is changed.
+
+    Without ids: of what has failed or is held of a study; with a destination, of everything that it has not received, and of what it has
+    not committed to store.
+    """
     with database.begin() as connection:
-        return _read_plan(connection, list(ids) or None, study)
+        return _read_plan(connection, list(ids) or None, study, destination)
 
 
 def give_up_deliveries(database: Database, ids: Iterable[int], *, actor: str, reason: str) -> GivenUp:
-    """Give up failed and held deliveries; return which were. The plan (`plan_giving_up`) says why others are not.
+    """Give up deliveries; return which were. The plan (`plan_giving_up`) says why others are not.
 
     Jobs whose other deliveries are done are delivered, where a destination has stored something of them.
     """
     wanted = list(ids)
     with database.begin() as connection:
         lock_jobs(connection, sorted({row.job_id for row in connection.execute(_JOB_OF, {"ids": wanted})}))
-        plan = [row for row in _read_plan(connection, wanted, "") if not row.refusal]
+        plan = [row for row in _read_plan(connection, wanted) if not row.refusal]
         who = actor.partition(":")[2] or actor
         named = _give_up(connection, [row for row in plan if not row.waits], f"given up by {who}: {reason}", actor, reason)
         waiting = _give_up(connection, [row for row in plan if row.waits], f"given up with the report by {who}: {reason}", actor, reason)
@@ -103,8 +111,8 @@ def give_up_deliveries(database: Database, ids: Iterable[int], *, actor: str, re
     return GivenUp(named, waiting)
 
 
-def unknown(database: Database, ids: Sequence[int], study: str, plan: Iterable[PlannedGivingUp]) -> list[str]:
-    """Return a sentence for everything that a person names and that there is not: deliveries, the study, a delivery of another study."""
+def unknown(database: Database, ids: Sequence[int], study: str, plan: Iterable[PlannedGivingUp], destination: str = "") -> list[str]:
+    """Return a sentence for everything that a person names and that there is not: deliveries, the study, a delivery of others."""
     with database.begin() as connection:
         known = {row.id for row in connection.execute(_JOB_OF, {"ids": list(ids)})}
         missing = bool(study) and not connection.execute(_KNOWN_STUDY, {"study": study}).scalar_one()
@@ -114,12 +122,13 @@ def unknown(database: Database, ids: Sequence[int], study: str, plan: Iterable[P
         if id not in known:
             found.append(f"there is no delivery {id}")
         elif id not in planned and not missing:
-            found.append(f"delivery {id} is of another study")
+            found.append(f"delivery {id} is of another study{' or destination' if destination else ''}")
     return found
 
 
-def _read_plan(connection: Connection, ids: list[int] | None, study: str) -> list[PlannedGivingUp]:
-    selected = connection.execute(_SELECTED, {"ids": ids, "study": study or None}).all()
+def _read_plan(connection: Connection, ids: list[int] | None, study: str = "", destination: str = "") -> list[PlannedGivingUp]:
+    values = {"ids": ids, "study": study or None, "destination": destination or None}
+    selected = connection.execute(_SELECTED, values).all()
     plan = [_planned(row, refusal=_refusal(row)) for row in selected]
     chosen = [row.delivery_id for row in plan if not row.refusal]
     waiting = {row.delivery_id: _planned(row, waits=True) for row in connection.execute(_WAITING, {"chosen": chosen})}
@@ -137,14 +146,13 @@ def _give_up(connection: Connection, rows: Sequence[PlannedGivingUp], why: str, 
 
 def _refusal(row: Any) -> str:
     """Return why a delivery is not given up; "" if it is."""
-    if row.state in (DeliveryState.FAILED, DeliveryState.HELD):
+    if row.state in (DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.PENDING):
         if row.superseded:
             return "its result is superseded: the node withdraws it"
         return "it waits for a clinician's verdict" if row.awaiting_verdict else ""
     return {
         DeliveryState.SENDING: "it is being sent now; wait for the end of this attempt",
-        DeliveryState.PENDING: "it waits to be sent; only failed and held deliveries are given up",
-        DeliveryState.STORED: "it waits for storage commitment" if row.commit_wanted else "the destination has it",
+        DeliveryState.STORED: "" if row.commit_wanted else "the destination has it",
         DeliveryState.COMMITTED: "the destination has it",
         DeliveryState.WITHDRAWN: f"it was withdrawn: {row.note}",
         DeliveryState.GIVEN_UP: "it is given up already",

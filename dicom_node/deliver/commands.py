@@ -72,7 +72,7 @@ class DestinationCommands:
         return require_done(done.all, refused[:1], f"{done}{summarise(refused)}")
 
     def give_up(self, command: ClaimedCommand) -> str:
-        """Give up failed and held deliveries: those that the command lists, else the one that is its subject."""
+        """Give up deliveries: those that the command lists, else the one that is its subject."""
         ids = numbers(command, "deliveries") or (require_number(command),)
         refused = [row.refusal for row in plan_giving_up(self._database, ids) if row.refusal]
         done = give_up_deliveries(self._database, ids, actor=command.actor, reason=command.args.get("reason", ""))

@@ -1,6 +1,9 @@
-"""``deliveries give-up``: ends deliveries for good that have failed or are held."""
+"""``deliveries give-up``: ends deliveries for good that have failed, are held or wait."""
 
 from dataclasses import asdict
+from typing import Annotated
+
+import typer
 
 from core.counted import counted
 from core.errors import NodeError
@@ -8,26 +11,33 @@ from deploy.cli.common import AsJson, Config, open_database
 from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, Plan, ReasonOption, Study, Yes, carry_out, require_selection
 from deploy.cli.jobs.resend import COLUMNS, DeliveryIds
 
+To = Annotated[
+    str,
+    typer.Option("--to", metavar="NAME", help="what waits for this destination too, for example one that is gone", show_default=False),
+]
+
 
 def give_up_deliveries(
-    ids: DeliveryIds = None, study: Study = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None,
-    as_json: AsJson = False,
+    ids: DeliveryIds = None, study: Study = "", to: To = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False,
+    config: Config = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Give up failed and held deliveries for good.
+    """Give up deliveries for good.
 
-    With --study and no ids: all that have failed or are held of this study. What waits for a report that is given up (an assessment, a
-    rejection) is given up with it. `deliveries retry` sends a delivery that was given up after all. The role send carries it out.
+    With --study and no ids: all that have failed or are held of this study. With --to and no ids: everything that this destination has
+    not received, also what waits to be sent, and what it has not committed to store. What waits for a report that is given up (an
+    assessment, a rejection) is given up with it. `deliveries retry` sends a delivery that was given up after all. The role send carries
+    it out.
     """
     from db.deliveries.giving_up import plan_giving_up, unknown
     from db.operations.command_kinds import CommandKind
 
     manner = Manner(reason, dry_run, yes, as_json)
     manner.check()
-    require_selection(not ids and not study, "give ids or --study")
+    require_selection(not ids and not study and not to, "give ids, --study or --to")
     wanted = tuple(ids or ())
     with open_database(config) as (_, database):
-        planned = plan_giving_up(database, wanted, study)
-        if absent := unknown(database, wanted, study, planned):
+        planned = plan_giving_up(database, wanted, study, to)
+        if absent := unknown(database, wanted, study, planned, to):
             raise NodeError("; ".join(absent), hint="see `deliveries list`")
         ended = [row for row in planned if not row.refusal]
         named = [row for row in ended if not row.waits]

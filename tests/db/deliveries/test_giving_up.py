@@ -1,8 +1,10 @@
 """Deliveries that a person gives up: final for the node, refused while they are sent, and sent again where the person erred."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from core.states import JobState, ResultKind
 from db.commitment import destination_requests
@@ -19,9 +21,11 @@ from db.jobs.refusal_reasons import delivery_refusals
 from db.listings.deliveries import list_deliveries
 from db.operations.status import node_status
 from tests.db.jobs.test_added_destinations import result_objects
+from tests.support.node_process import wait_until
 from tests.support.records import Sender, claim, complete, deliver_all, identity, plan, prediction, report_study, rows, run, scalar, timings
 
 REASON = "the archive is gone"
+WAITS_FOR_LOCK = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 TARGETS = ResendTargets({name: frozenset({ResultKind.SR}) for name in ("pacs", "archive")}, frozenset({"pacs", "archive"}))
 
 
@@ -88,15 +92,13 @@ def test_a_job_of_which_nothing_was_stored_is_not_delivered(database: Database) 
     assert (states(database), job_state(database)) == ({"pacs": "given_up"}, JobState.REPORTED)
 
 
-def test_what_is_sent_waits_or_is_stored_is_not_given_up_and_the_plan_says_why(database: Database, reported: dict[str, int]) -> None:
+def test_what_is_sent_or_stored_is_not_given_up_and_the_plan_says_why(database: Database, reported: dict[str, int]) -> None:
     sending = reported["archive"]
     assert refusals(plan_giving_up(database, [sending])) == ["it is being sent now; wait for the end of this attempt"]
     assert give_up(database, sending) == GivenUp()
     assert states(database)["archive"] == "sending"
     for state, columns, words in (
-        ("pending", "", "it waits to be sent"),
         ("stored", "", "the destination has it"),
-        ("stored", ", commit_wanted = true", "it waits for storage commitment"),
         ("committed", "", "the destination has it"),
         ("withdrawn", ", note = 'superseded'", "it was withdrawn: superseded"),
         ("given_up", "", "it is given up already"),
@@ -110,6 +112,65 @@ def test_what_is_sent_waits_or_is_stored_is_not_given_up_and_the_plan_says_why(d
     run(database, "UPDATE jobs SET state = 'superseded'")
     assert refusals(plan_giving_up(database, [reported["pacs"]])) == ["its result is superseded: the node withdraws it"]
     assert give_up(database, reported["pacs"]) == GivenUp()
+
+
+def test_what_waits_for_a_destination_that_is_gone_is_given_up(database: Database, reported: dict[str, int]) -> None:
+    """To be sent, or for storage commitment, which is asked for without end of a destination that does not answer."""
+    sending = reported["archive"]
+    for state, commit, was in (("pending", "false", "pending"), ("stored", "true", "stored: commitment waits")):
+        note = was.partition(": ")[2]
+        run(
+            database,
+            f"UPDATE deliveries SET state = '{state}', commit_wanted = {commit}, token = NULL, lease_until = NULL, note = '{note}',"
+            f" stored_at = CASE WHEN {commit} THEN node_now() END WHERE id = {sending}",
+        )
+        assert give_up(database, sending) == GivenUp((sending,))
+        assert rows(database, f"SELECT state, commit_wanted, note FROM deliveries WHERE id = {sending}") == [
+            ("given_up", False, f"given up by ann: {REASON} (it was {was})")
+        ]
+        assert delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10) == []
+    give_up(database, reported["pacs"], reported["clinic"])
+    assert job_state(database) == JobState.DELIVERED, "the archive has stored it"
+    assert retry_deliveries(database, [sending], "admin") == [sending]
+    assert rows(database, f"SELECT state, note FROM deliveries WHERE id = {sending}") == [("pending", "")]
+
+
+def test_a_destination_is_what_it_has_not_received_or_not_committed_to(database: Database, reported: dict[str, int]) -> None:
+    store_what_is_sending(database)
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1")
+    complete(database, plan(destinations=("pacs", "archive")), study="1.2.9")
+    job = claim(database)
+    commit_result(
+        database, job, prediction=prediction(), identity=identity(), timings=timings(), objects=result_objects(job, [(ResultKind.SR, "sr")])
+    )
+    waits = int(str(scalar(database, "SELECT id FROM deliveries WHERE destination = 'pacs' AND state = 'pending'")))
+    assert [row.delivery_id for row in plan_giving_up(database, [], "", "pacs")] == [reported["pacs"], waits]
+    assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.9", "pacs")] == [waits]
+    assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.9")] == [], "what only waits is not swept"
+    assert plan_giving_up(database, [], "", "nowhere") == []
+    chosen = plan_giving_up(database, [reported["clinic"]], "", "pacs")
+    assert unknown(database, [reported["clinic"]], "", chosen, "pacs") == [f"delivery {reported['clinic']} is of another study or destination"]
+    run(database, "UPDATE deliveries SET commit_wanted = true WHERE state = 'stored'")
+    assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.3", "archive")] == [reported["archive"]]
+
+
+def test_an_attempt_that_began_meanwhile_is_not_stopped(database: Database, reported: dict[str, int]) -> None:
+    """The sender locks the delivery, not the job: who gives up waits for it, and looks again."""
+    run(database, f"UPDATE deliveries SET state = 'pending', token = NULL, lease_until = NULL WHERE id = {reported['archive']}")
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as connection:
+            connection.execute(text(f"SELECT id FROM deliveries WHERE id = {reported['archive']} FOR NO KEY UPDATE"))
+            connection.execute(
+                text(
+                    "UPDATE deliveries SET state = 'sending', token = gen_random_uuid(), lease_until = node_now() + interval '1 h'"
+                    f" WHERE id = {reported['archive']}"
+                )
+            )
+            waiting = pool.submit(give_up, database, reported["archive"])
+            wait_until("it waits", lambda: waiting.done() or bool(scalar(database, WAITS_FOR_LOCK)), every_s=0.05)
+            assert not waiting.done()
+        assert waiting.result(600) == GivenUp()
+    assert states(database)["archive"] == "sending"
 
 
 def test_a_study_is_what_has_failed_or_is_held_of_it(database: Database, reported: dict[str, int]) -> None:

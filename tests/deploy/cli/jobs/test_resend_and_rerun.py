@@ -17,7 +17,7 @@ from deploy.settings_file import load_settings
 from dicom_node.conduct.commands import command_handlers
 from dicom_node.deliver.commands import DestinationCommands
 from models import registry
-from tests.support.records import deliver_all, report_study, rows, scalar
+from tests.support.records import deliver_all, plan, report_study, rows, scalar
 from tests.support.records import run as execute
 
 pytestmark = pytest.mark.services
@@ -75,7 +75,7 @@ def roles(database: Database, config: Path) -> Iterator[Settings]:
         (["deliveries", "resend", "1", "--missing", "--dry-run"], "add --to"),
         (["deliveries", "resend", "1", "--to", "nowhere", "--dry-run"], "there are: pacs, later"),
         (["deliveries", "give-up", "1"], "a reason is missing"),
-        (["deliveries", "give-up", "--dry-run"], "give ids or --study"),
+        (["deliveries", "give-up", "--dry-run"], "give ids, --study or --to"),
         (["deliveries", "give-up", HUGE, "--dry-run"], "less than or equal to 9223372036854775807"),
         (["jobs", "rerun", "1", "--yes"], "a reason is missing"),
         (["jobs", "rerun", "--until", "2026-01-01", "--dry-run"], "give ids, --study or --since"),
@@ -140,6 +140,19 @@ def test_give_up(database: Database, config: Path, delivered: int, roles: Settin
     assert said.endswith("dicom-node: nothing was changed (the column 'action' says why)\n")
     assert run(["deliveries", "retry", delivery, *where]) == 0
     assert scalar(database, "SELECT state FROM deliveries") == "pending"
+
+
+def test_give_up_what_waits_for_a_destination(
+    database: Database, config: Path, roles: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_study(database, plan(destinations=("pacs", "gone")))
+    where = ["--config", str(config)]
+    assert run(["deliveries", "give-up", "--to", "gone", "--dry-run", "--json", *where]) == 0
+    assert [(row["destination"], row["state"]) for row in json.loads(capsys.readouterr().out)["planned"]] == [("gone", "pending")]
+    assert run(["deliveries", "give-up", "--to", "gone", "--reason", "switched off", "--yes", *where]) == 0
+    assert rows(database, "SELECT destination, state FROM deliveries ORDER BY id") == [("pacs", "pending"), ("gone", "given_up")]
+    assert run(["deliveries", "give-up", "--to", "gone", "--reason", "switched off", "--yes", *where]) == 1
+    assert "nothing was changed (nothing fits the selection)" in capsys.readouterr().err
 
 
 def test_rerun(database: Database, config: Path, delivered: int, roles: Settings, capsys: pytest.CaptureFixture[str]) -> None:
