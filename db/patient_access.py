@@ -9,6 +9,7 @@ from db import audit
 from db.audit_filter import LISTED_OF_STUDIES
 from db.audit_views import PAGE_ROWS
 from db.engine import Database
+from db.patients.of_studies import STORED_AT, WAS_STORED
 from db.worklist.study import VIEWS_OF_A_STUDY
 
 MOST_EXPORTS = 50
@@ -33,11 +34,11 @@ _VIEWS = text(f"""
     WHERE e.subject IN ('units', 'jobs', 'deliveries')
     ORDER BY at DESC
 """)
-_DELIVERIES = text("""
-    SELECT coalesce(d.committed_at, d.stored_at) AS at, d.destination, r.kind, r.sop_instance_uid, d.state, j.model, j.model_version,
+_DELIVERIES = text(f"""
+    SELECT coalesce(d.committed_at, {STORED_AT}) AS at, d.destination, r.kind, r.sop_instance_uid, d.state, j.model, j.model_version,
            'study:' || se.study_id AS subject
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN jobs j ON j.id = d.job_id JOIN units u ON u.id = j.unit_id
-    JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids) AND d.state IN ('stored', 'committed') ORDER BY at DESC
+    JOIN series se ON se.id = u.series_id WHERE se.study_id = ANY(:ids) AND {WAS_STORED} ORDER BY at DESC
 """)
 # Files with the data of many patients; their events do not hold whose. A query of more than a page of rows is an export.
 _EXPORTS = text("""

@@ -79,7 +79,7 @@ class PatientView(Resource):
 
 
 class PatientDelivery(Resource):
-    """A result of the patient that a destination has stored."""
+    """A result of the patient that a destination has stored; where it did not commit to it, ``state`` is another one."""
 
     at: datetime | None
     destination: str

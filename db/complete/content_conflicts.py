@@ -21,6 +21,13 @@ _CONFLICT = text("""
     FROM instances i JOIN instances c ON c.sop_instance_uid = i.sop_instance_uid AND c.state = 'current'
     WHERE i.id = :id AND i.state = 'undecided'
 """)
+# The content with which they were to be compared has been erased with its study, which is of another person (`db.patients.erasure`).
+_ALONE = text("""
+    SELECT i.id, i.unit_id FROM instances i
+    WHERE i.state = 'undecided' AND (CAST(:only AS bigint) IS NULL OR i.id = :only)
+      AND NOT EXISTS (SELECT FROM instances c WHERE c.sop_instance_uid = i.sop_instance_uid AND c.state = 'current')
+    ORDER BY i.id LIMIT :limit
+""")
 _LOCK_UNITS = text("SELECT id FROM units WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
 _LOCK_CONTENTS = text("""
     SELECT id, sha256, state FROM instances WHERE sop_instance_uid = :sop_instance_uid AND (state = 'current' OR id = :id)
@@ -126,3 +133,25 @@ def settle_conflict(database: Database, instance_id: int, *, same: bool, current
             details={"sha256": contents["undecided"].sha256, "other_sha256": contents["current"].sha256},
         )
         notify(connection, "intake")
+
+
+def take_lone_contents(database: Database, limit: int) -> int:
+    """Make undecided contents current that have no other content to be compared with; return how many.
+
+    Their unit gets a new revision, as with content that has changed.
+    """
+    with database.begin() as connection:
+        found = connection.execute(_ALONE, {"only": None, "limit": limit}).all()
+    done = 0
+    for row in found:
+        with database.begin() as connection:
+            connection.execute(_LOCK_UNITS, {"ids": [row.unit_id]})
+            if connection.execute(_ALONE, {"only": row.id, "limit": 1}).one_or_none() is None:
+                continue  # another one of its UID has become current
+            connection.execute(_SET_STATE, {"id": row.id, "state": "current"})
+            connection.execute(_CHANGE_UNITS, {"ids": [row.unit_id]})
+            connection.execute(_SET_REVISION, {"id": row.id})
+            audit.record(connection, actor="node", action="instance.changed", subject=f"instance:{row.id}", details={"alone": True})
+            notify(connection, "intake")
+        done += 1
+    return done

@@ -5,6 +5,7 @@ from sqlalchemy import Connection, text
 from core.errors import NodeError
 from db import counters
 from db.blobs import removals
+from db.patients.erasure_record import Erasure, keep_sent
 
 _LOCK_JOB = text("SELECT id, state, failure_state FROM jobs WHERE id = :job FOR UPDATE")
 _LOCK_DELIVERIES = text("SELECT id, state, commit_wanted FROM deliveries WHERE job_id = :job ORDER BY id FOR UPDATE")
@@ -33,7 +34,7 @@ _REPLACED = text("UPDATE jobs SET superseded_by = NULL WHERE superseded_by = :jo
 _JOB = text("DELETE FROM jobs WHERE id = :job RETURNING state")
 
 
-def erase_job(connection: Connection, job: int, *, cancel: bool) -> dict[str, int]:
+def erase_job(connection: Connection, erasure: Erasure, job: int, *, cancel: bool) -> dict[str, int]:
     """Delete a job whose unit is locked; return how many rows and files of each kind.
 
     Raises
@@ -43,6 +44,7 @@ def erase_job(connection: Connection, job: int, *, cancel: bool) -> dict[str, in
     """
     values = {"job": job}
     _check_is_idle(connection, job, cancel=cancel)
+    keep_sent(connection, erasure, job)
     connection.execute(_DELIVERY_ATTEMPTS, values)
     requests = set(connection.execute(_ITEMS, values).scalars())
     deliveries = connection.execute(_DELIVERIES, values).all()

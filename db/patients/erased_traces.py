@@ -20,10 +20,11 @@ _UPLOADS = text("""
     DELETE FROM uploads p WHERE id = ANY(CAST(:ids AS bigint[])) AND NOT EXISTS (SELECT FROM upload_files f WHERE f.upload_id = p.id)
 """)
 _REQUESTS = text(f"""
-    SELECT id, sop_class_uids, sop_instance_uids FROM source_commitment_requests
+    SELECT id, state, sop_class_uids, sop_instance_uids FROM source_commitment_requests
     WHERE id IN (SELECT found.id FROM ({COMMITMENT_REQUESTS}) AS found) ORDER BY id FOR UPDATE
 """)
 _UIDS = text(f"SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES}")
+_HELD = text("SELECT sop_instance_uid FROM instances WHERE sop_instance_uid = ANY(:uids)")
 _KEEP_OTHERS = text("""
     UPDATE source_commitment_requests SET sop_class_uids = :classes, sop_instance_uids = :instances WHERE id = :id
 """)
@@ -31,7 +32,9 @@ _REQUEST = text("DELETE FROM source_commitment_requests WHERE id = :id")
 _SEARCHES = text("DELETE FROM saved_views WHERE id = ANY(CAST(:ids AS bigint[]))")
 
 
-def erase_traces(database: Database, patient: PatientKey, erasure: Erasure, quarantined: Sequence[int]) -> tuple[int, ...]:
+def erase_traces(
+    database: Database, patient: PatientKey, erasure: Erasure, quarantined: Sequence[int], *, cancel: bool = False
+) -> tuple[int, ...]:
     """Delete all of it, kind by kind; to be called while the studies are there, by which it is found.
 
     Returns
@@ -42,7 +45,7 @@ def erase_traces(database: Database, patient: PatientKey, erasure: Erasure, quar
     Raises
     ------
     NodeError
-        The listener reads an uploaded file of this person at this moment.
+        The listener reads an uploaded file of this person at this moment, or, without ``cancel``, one waits for it.
     """
     values = {"studies": list(erasure.studies), "patient_id": patient.patient_id, "issuer": patient.issuer}
     with database.begin() as connection:
@@ -57,28 +60,37 @@ def erase_traces(database: Database, patient: PatientKey, erasure: Erasure, quar
         connection.execute(_SEARCHES, {"ids": searches})
         count_deleted(connection, erasure, {"saved_searches": len(searches)})
     with database.begin() as connection:
-        files = _erase_files(connection, values)
+        files = _erase_files(connection, values, cancel=cancel)
         count_deleted(connection, erasure, {"uploaded_files": len(files)})
     return files
 
 
-def _erase_files(connection: Connection, values: dict[str, Any]) -> tuple[int, ...]:
+def _erase_files(connection: Connection, values: dict[str, Any], *, cancel: bool) -> tuple[int, ...]:
     files = connection.execute(_LOCK_FILES, values).all()
     if any(file.state == "taking" for file in files):
         raise NodeError("an uploaded file of this person is being read", hint="wait until it is taken, then run the command again")
+    if not cancel and any(file.state in ("receiving", "received") for file in files):
+        raise NodeError("a file of this person was uploaded meanwhile", hint="wait until it is taken, or add --cancel")
     connection.execute(_FILES, {"ids": [file.id for file in files]})
     connection.execute(_UPLOADS, {"ids": sorted({file.upload_id for file in files})})
     return tuple(file.id for file in files)
 
 
 def _erase_requests(connection: Connection, erasure: Erasure) -> int:
-    """Take the images of the studies from the requests that list them; a request that lists nothing else is deleted."""
+    """Take the images of the studies from the requests that list them; a request that lists nothing else is deleted.
+
+    What the node does not hold, such as an image that it refused, goes too: it was listed with images of the person. Not of a request that
+    waits for its answer: the source is told that it is not held.
+    """
     values = {"studies": list(erasure.studies)}
     requests = connection.execute(_REQUESTS, values).all()
     erased = set(connection.execute(_UIDS, values).scalars()) if requests else set()
     for request in requests:
         listed = zip(request.sop_class_uids, request.sop_instance_uids, strict=True)
-        others = [(sop_class, uid) for sop_class, uid in listed if uid not in erased]
+        kept_uids = set(request.sop_instance_uids) - erased
+        if request.state != "pending":
+            kept_uids &= set(connection.execute(_HELD, {"uids": sorted(kept_uids)}).scalars())
+        others = [(sop_class, uid) for sop_class, uid in listed if uid in kept_uids]
         if others:
             kept = {"classes": [sop_class for sop_class, _ in others], "instances": [uid for _, uid in others]}
             connection.execute(_KEEP_OTHERS, {"id": request.id, **kept})

@@ -5,6 +5,8 @@ After a kill at any moment the same steps find what is left. Units are locked be
 removed only when no other row needs its content (`db.blobs.removals`).
 """
 
+from dataclasses import asdict
+
 from sqlalchemy import Connection, text
 
 from core.errors import NodeError
@@ -14,6 +16,8 @@ from db.blobs import removals
 from db.engine import Database
 from db.patients.erased_job import erase_job
 from db.patients.erasure_record import Erasure, count_deleted
+from db.patients.of_studies import OF_ANOTHER_PERSON
+from db.patients.patient_key import PatientKey
 
 BATCH = 500  # images in one transaction
 
@@ -22,6 +26,7 @@ _UNITS = text("SELECT u.id FROM units u JOIN series se ON se.id = u.series_id WH
 _LOCK_UNIT = text("SELECT id, state, held FROM units WHERE id = :unit FOR UPDATE")
 _NEXT_JOB = text("SELECT id FROM jobs WHERE unit_id = :unit ORDER BY id LIMIT 1")
 _UNDECIDED = text("SELECT EXISTS (SELECT FROM instances WHERE unit_id = :unit AND state = 'undecided')")
+_MIXED = text(f"SELECT EXISTS (SELECT FROM instances i WHERE i.unit_id = :unit AND {OF_ANOTHER_PERSON})")
 _IMAGES = text("""
     DELETE FROM instances WHERE id IN (SELECT id FROM instances WHERE unit_id = :unit ORDER BY id LIMIT :batch)
     RETURNING sha256, size_bytes, removed_at
@@ -34,29 +39,32 @@ _SERIES = text("DELETE FROM series se WHERE study_id = :study AND NOT EXISTS (SE
 _STUDY = text("DELETE FROM studies st WHERE id = :study AND NOT EXISTS (SELECT FROM series se WHERE se.study_id = st.id)")
 
 
-def erase_studies(database: Database, erasure: Erasure, *, cancel: bool) -> None:
+def erase_studies(database: Database, erasure: Erasure, *, cancel: bool, mixed_of: PatientKey | None = None) -> None:
     """Delete every row of the studies of an erasure; requests the removal of their files, which `removals.remove_blobs` carries out.
 
     Parameters
     ----------
     cancel
         Delete what waits too: analyses that are queued, deliveries that are pending, units that are not complete.
+    mixed_of
+        The person: an image that names another one is not deleted. None: whole studies are.
 
     Raises
     ------
     NodeError
-        An analysis runs or an object is being sent, or, without ``cancel``, waits. What was deleted before stays deleted.
+        An analysis runs or an object is being sent, or, without ``cancel``, waits; or, with ``mixed_of``, an image of another person came.
+        What was deleted before stays deleted.
     """
     for study in erasure.studies:
         while not _erase_emptied_study(database, erasure, study):
             with database.begin() as connection:
                 units = list(connection.execute(_UNITS, {"study": study}).scalars())
             for unit in units:
-                while not _erase_part_of_unit(database, erasure, unit, cancel=cancel):
+                while not _erase_part_of_unit(database, erasure, unit, cancel=cancel, mixed_of=mixed_of):
                     pass
 
 
-def _erase_part_of_unit(database: Database, erasure: Erasure, unit: int, *, cancel: bool) -> bool:
+def _erase_part_of_unit(database: Database, erasure: Erasure, unit: int, *, cancel: bool, mixed_of: PatientKey | None) -> bool:
     """Delete one analysis of a unit, or some of its images, or the unit itself; return whether it is gone."""
     with database.begin() as connection:
         row = connection.execute(_LOCK_UNIT, {"unit": unit}).one_or_none()
@@ -64,10 +72,12 @@ def _erase_part_of_unit(database: Database, erasure: Erasure, unit: int, *, canc
             return True
         if not cancel and (row.state == "open" or connection.execute(_UNDECIDED, {"unit": unit}).scalar_one()):
             raise NodeError("an image of this person was received meanwhile", hint="wait until the node has taken it, or add --cancel")
+        if mixed_of is not None and connection.execute(_MIXED, {"unit": unit, **asdict(mixed_of)}).scalar_one():
+            raise NodeError("an image that names another person was received meanwhile", hint="look at it, then add --whole-studies")
         job = connection.execute(_NEXT_JOB, {"unit": unit}).scalar_one_or_none()
         gone = False
         if job is not None:
-            deleted = erase_job(connection, job, cancel=cancel)
+            deleted = erase_job(connection, erasure, job, cancel=cancel)
         elif images := _erase_images(connection, unit):
             deleted = images
         else:

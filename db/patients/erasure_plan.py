@@ -7,7 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from db.engine import Database
-from db.patients.of_studies import COMMITMENT_REQUESTS, IMAGES, IN_OTHER_STUDIES, JOBS, OF_ANOTHER_PERSON, OF_STUDIES, UNITS, UPLOADED_FILES
+from db.patients.of_studies import (
+    COMMITMENT_REQUESTS,
+    IMAGES,
+    IN_OTHER_STUDIES,
+    JOBS,
+    MAY_BE_STORED,
+    OF_ANOTHER_PERSON,
+    OF_STUDIES,
+    UNITS,
+    UPLOADED_FILES,
+)
 from db.patients.patient_key import PatientKey
 from db.patients.saved_searches import find_saved_searches
 
@@ -56,7 +66,7 @@ _WAITING = {
 _SENT = text(f"""
     SELECT d.destination, r.kind, r.sop_instance_uid, r.series_instance_uid, st.study_instance_uid
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN {JOBS} ON j.id = d.job_id JOIN studies st ON st.id = se.study_id
-    {OF_STUDIES} AND (d.state IN ('stored', 'committed') OR d.stored_at IS NOT NULL) ORDER BY d.destination, d.id
+    {OF_STUDIES} AND {MAY_BE_STORED} ORDER BY d.destination, d.id
 """)
 _MIXED = f"SELECT count(*) FROM {IMAGES} {OF_STUDIES} AND {OF_ANOTHER_PERSON}"
 _ELSEWHERE = f"SELECT count(*) FROM {IN_OTHER_STUDIES}"
@@ -64,7 +74,7 @@ _ELSEWHERE = f"SELECT count(*) FROM {IN_OTHER_STUDIES}"
 
 @dataclass(frozen=True, slots=True)
 class SentObject:
-    """A result object that a destination holds: the node cannot recall it."""
+    """A result object that a destination holds, or may hold: the node cannot recall it."""
 
     destination: str
     kind: str

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -12,10 +13,11 @@ from core.failpoints import failpoint
 from db import audit
 from db.engine import Database
 from db.patients.erasure_plan import ErasurePlan, SentObject
+from db.patients.of_studies import JOBS, MAY_BE_STORED
 from db.patients.patient_key import PatientKey
 
 _LOCK = 0x6572617365  # "erase": one process at a time begins or continues an erasure
-_OPEN = text("SELECT id, studies, sent, counts FROM erasures WHERE patient = :patient AND finished_at IS NULL")
+_OPEN = "SELECT id, studies, sent FROM erasures WHERE patient = :patient AND finished_at IS NULL"
 _BEGIN = text("""
     INSERT INTO erasures (patient, issuer, actor, reason, studies, sent)
     VALUES (:patient, :issuer, :actor, :reason, :studies, CAST(:sent AS jsonb)) RETURNING id
@@ -33,20 +35,41 @@ _END = text("""
     UPDATE erasures SET finished_at = node_now(), sent = '[]' WHERE id = :id AND finished_at IS NULL
     RETURNING patient, reason, counts
 """)
+# What was sent since the erasure began, of an analysis that is deleted in the same transaction.
+_KEEP_SENT = text(f"""
+    UPDATE erasures e SET sent = e.sent || (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('destination', d.destination, 'kind', r.kind, 'sop_instance_uid', r.sop_instance_uid,
+            'series_instance_uid', r.series_instance_uid, 'study_instance_uid', st.study_instance_uid) ORDER BY d.id), '[]')
+        FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN {JOBS} ON j.id = d.job_id JOIN studies st ON st.id = se.study_id
+        WHERE j.id = :job AND {MAY_BE_STORED} AND NOT e.sent @> jsonb_build_array(jsonb_build_object(
+            'destination', d.destination, 'sop_instance_uid', r.sop_instance_uid)))
+    WHERE e.id = :id
+""")
+_SENT = text("SELECT sent FROM erasures WHERE id = :id")
 _LEFT = text("SELECT count(*) FROM studies WHERE id = ANY(CAST(:studies AS bigint[]))")
+# Of other erasures too, and of retention, which may be removing them now: the lock waits for that. Not those requested since.
 _FILES_LEFT = text("""
-    SELECT count(*) FROM blob_removals r JOIN erasures e ON r.requested_at >= e.begun_at WHERE e.id = :id AND r.removed_at IS NULL
+    SELECT count(*) FROM (
+        SELECT r.sha256 FROM blob_removals r JOIN erasures e ON r.requested_at >= e.begun_at
+        WHERE e.id = :id AND r.requested_at <= :until AND r.removed_at IS NULL FOR SHARE OF r) AS files
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An erasure that is under way: the numbers of its studies, of which some may be gone, and what destinations hold of them."""
+    """An erasure that is under way: the numbers of its studies, of which some may be gone."""
 
     id: int
     studies: tuple[int, ...]
-    sent: tuple[SentObject, ...]
     continued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedErasure:
+    """What was erased: ``counts`` of rows and files by kind, and what destinations hold, which was ``sent``."""
+
+    counts: Mapping[str, int]
+    sent: tuple[SentObject, ...]
 
 
 def begin_erasure(database: Database, patient: PatientKey, plan: ErasurePlan, *, actor: str, reason: str) -> Erasure:
@@ -57,7 +80,7 @@ def begin_erasure(database: Database, patient: PatientKey, plan: ErasurePlan, *,
     reference = patient.reference(database)
     with database.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        found = connection.execute(_OPEN, {"patient": reference}).one_or_none()
+        found = connection.execute(text(f"{_OPEN} FOR UPDATE"), {"patient": reference}).one_or_none()
         before = () if found is None else tuple(SentObject(**sent) for sent in found.sent)
         sent = tuple(dict.fromkeys((*before, *plan.sent)))
         studies = sorted({*plan.studies, *(() if found is None else found.studies)})
@@ -72,14 +95,14 @@ def begin_erasure(database: Database, patient: PatientKey, plan: ErasurePlan, *,
         details = {"patient": reference, "reason": reason, "studies": len(plan.studies)}
         audit.record(connection, actor=actor, action=action, subject=f"erasure:{id}", details=details)
     failpoint("erase.begun")
-    return Erasure(id, tuple(studies), sent, continued=found is not None)
+    return Erasure(id, tuple(studies), continued=found is not None)
 
 
 def has_open_erasure(database: Database, patient: PatientKey) -> bool:
     """Whether an erasure of this person was interrupted."""
     reference = patient.reference(database)
     with database.begin() as connection:
-        return connection.execute(_OPEN, {"patient": reference}).one_or_none() is not None
+        return connection.execute(text(_OPEN), {"patient": reference}).one_or_none() is not None
 
 
 def count_deleted(connection: Connection, erasure: Erasure, deleted: Mapping[str, int]) -> None:
@@ -89,8 +112,15 @@ def count_deleted(connection: Connection, erasure: Erasure, deleted: Mapping[str
         connection.execute(_COUNT, {"id": erasure.id, "more": json.dumps(more)})
 
 
-def finish_erasure(database: Database, erasure: Erasure, *, actor: str) -> Mapping[str, int]:
-    """Record that everything is deleted; return how many rows and files were, by kind.
+def keep_sent(connection: Connection, erasure: Erasure, job: int) -> None:
+    """Keep what destinations hold of an analysis, in the transaction that deletes it: more may have been sent since the erasure began."""
+    connection.execute(_KEEP_SENT, {"id": erasure.id, "job": job})
+
+
+def finish_erasure(database: Database, erasure: Erasure, until: datetime, *, actor: str) -> FinishedErasure:
+    """Record that everything is deleted; return what was, and what destinations hold.
+
+    ``until``: when the last row was deleted, by the database's clock; the files that were requested to be removed until then are gone.
 
     Raises
     ------
@@ -99,16 +129,17 @@ def finish_erasure(database: Database, erasure: Erasure, *, actor: str) -> Mappi
     """
     with database.begin() as connection:
         left = int(connection.execute(_LEFT, {"studies": list(erasure.studies)}).scalar_one())
-        files = int(connection.execute(_FILES_LEFT, {"id": erasure.id}).scalar_one())
+        files = int(connection.execute(_FILES_LEFT, {"id": erasure.id, "until": until}).scalar_one())
         if left or files:
             raise NodeError(f"{counted(left, 'study', 'studies')} and {counted(files, 'file')} are left", hint="run the command again")
+        sent = tuple(SentObject(**one) for one in connection.execute(_SENT, {"id": erasure.id}).scalar_one())
         row = connection.execute(_END, {"id": erasure.id}).one_or_none()
         if row is None:
             raise NodeError("another process has ended this erasure", hint="see `dicom-node patients access`")
         counts = {str(what): int(count) for what, count in sorted(row.counts.items())}
         details = {"patient": row.patient, "reason": row.reason, "deleted": counts}
         audit.record(connection, actor=actor, action="patient.erased", subject=f"erasure:{erasure.id}", details=details)
-    return counts
+    return FinishedErasure(counts, sent)
 
 
 def existing_units(database: Database, ids: Sequence[int]) -> frozenset[int]:

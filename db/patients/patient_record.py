@@ -10,7 +10,18 @@ from sqlalchemy import Connection, text
 from db import audit
 from db.engine import Database
 from db.patient_access import read_exports, read_views
-from db.patients.of_studies import COMMITMENT_REQUESTS, IMAGES, IN_OTHER_STUDIES, JOBS, OF_ANOTHER_PERSON, OF_STUDIES, UNITS, UPLOADED_FILES
+from db.patients.of_studies import (
+    COMMITMENT_REQUESTS,
+    IMAGES,
+    IN_OTHER_STUDIES,
+    JOBS,
+    OF_ANOTHER_PERSON,
+    OF_STUDIES,
+    STORED_AT,
+    UNITS,
+    UPLOADED_FILES,
+    WAS_STORED,
+)
 from db.patients.patient_key import PatientKey
 from db.row_values import row_to_json
 
@@ -60,7 +71,8 @@ _PARTS = {
         FROM result_overlays o JOIN {JOBS} ON j.id = o.job_id {OF_STUDIES} ORDER BY o.id
     """,
     "deliveries": f"""
-        SELECT d.id, d.job_id, d.report_id, r.kind, r.sop_instance_uid, d.destination, d.state, d.stored_at, d.committed_at, d.note
+        SELECT d.id, d.job_id, d.report_id, r.kind, r.sop_instance_uid, d.destination, d.state, {WAS_STORED} AS was_stored,
+               {STORED_AT} AS stored_at, d.committed_at, d.note
         FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN {JOBS} ON j.id = d.job_id {OF_STUDIES} ORDER BY d.id
     """,
     "verdicts": f"SELECT v.* FROM verdicts v JOIN {JOBS} ON j.id = v.job_id {OF_STUDIES} ORDER BY v.id",

@@ -12,7 +12,7 @@ import structlog
 
 from core.errors import StorageError, StoreUnavailable
 from db.blobs.store import Blobs
-from db.complete.content_conflicts import UndecidedInstance, list_undecided, settle_conflict
+from db.complete.content_conflicts import UndecidedInstance, list_undecided, settle_conflict, take_lone_contents
 from db.engine import Database
 from db.roles.supervised_loop import SupervisedLoop
 from dicom_node.conduct.comparison_process import DIFFERENT, SAME
@@ -44,6 +44,7 @@ class ContentComparer:
         self.loop = SupervisedLoop("content-comparison", self._compare_batch, stop)
 
     def _compare_batch(self) -> float:
+        take_lone_contents(self._database, BATCH)
         undecided = list_undecided(self._database, limit=BATCH)
         for instance in undecided:
             if self._stop.is_set():

@@ -7,6 +7,8 @@ from core.states import UnitKind
 from db import audit
 from db.blobs.blob_ref import BlobRef
 from db.blobs.store import Blobs
+from db.commitment import destination_requests
+from db.commitment.destination_reports import ResendPolicy, record_report
 from db.engine import Database
 from db.jobs.finish import commit_result
 from db.jobs.job_records import StoredObject, StoredOverlays
@@ -105,3 +107,16 @@ def verify_trail(database: Database) -> None:
         pass
     found = audit.verify(database)
     assert (found.broken, found.unchained) == (None, 0)
+
+
+def refuse_commitment(database: Database) -> None:
+    """Deliver what waits to ``pacs``, which stores it, is asked to commit to it, and refuses: the delivery fails."""
+    deliver_all(database, commit=True)
+    assert destination_requests.create_request(database, "pacs", dwell_s=0)
+    request = destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=1)
+    assert request is not None
+    failed = {uid: "no such object instance" for _, uid in request.instances}
+    record_report(
+        database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=[], failed=failed,
+        policy=ResendPolicy(0, 1.0, 1.0),
+    )  # fmt: skip

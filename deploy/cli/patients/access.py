@@ -50,7 +50,7 @@ def access_patient(
         patient = find_patient(database, patient_id, issuer)
         quarantined = quarantined_of(database, blobs, patient)
         record = read_record(database, patient, quarantined.ids, actor=operator_name(), with_images=with_images)
-        document = access_document(record, ae_title=settings.node.ae_title, unreadable=quarantined.unreadable)
+        document = access_document(record, ae_title=settings.node.ae_title, refused=quarantined)
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     if json_file == TO_STANDARD_OUTPUT:
         print_json(document)

@@ -1,12 +1,13 @@
 """The access report as one JSON document: the record of the person, who the person is by the images, and what the report cannot hold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.counted import counted
 
 if TYPE_CHECKING:
     from db.patients.patient_record import PatientRecord
+    from deploy.cli.patients.quarantined import QuarantinedOfPatient
 
 RESEARCH = (
     "Results of AI models whose status is research are for research only. They are not for diagnosis, and nothing was decided by them."
@@ -19,8 +20,8 @@ NOT_INCLUDED = (
 _NAMED = {"names": "patient_name", "birth_dates": "patient_birth_date", "sexes": "patient_sex"}
 
 
-def access_document(record: "PatientRecord", *, ae_title: str, unreadable: Sequence[int]) -> dict[str, Any]:
-    """Return the report. ``unreadable``: refused data sets that do not say whose they are."""
+def access_document(record: "PatientRecord", *, ae_title: str, refused: "QuarantinedOfPatient") -> dict[str, Any]:
+    """Return the report. ``refused``: those that do not say whose they are, and those of another issuer, are named."""
     headers = [*record.studies, *(image["header"] for image in record.parts["images"])]
     return {
         "made_at": record.made_at.isoformat(),
@@ -35,7 +36,8 @@ def access_document(record: "PatientRecord", *, ae_title: str, unreadable: Seque
         **record.parts,
         "views": record.views,
         "exports": record.exports,
-        "refused_data_sets_of_unknown_persons": list(unreadable),
+        "refused_data_sets_of_unknown_persons": list(refused.unreadable),
+        "refused_data_sets_of_other_issuers": list(refused.of_namesakes),
         "not_included": list(NOT_INCLUDED),
     }
 
@@ -55,7 +57,7 @@ def summarise(document: Mapping[str, Any]) -> Iterator[str]:
     if others := len(document["images_in_other_studies"]):
         words = counted(others, "image that names this person is", "images that name this person are")
         yield f"{words} in studies of other persons: listed, without the files"
-    stored = {row["destination"] for row in document["deliveries"] if row["state"] in ("stored", "committed")}
+    stored = {row["destination"] for row in document["deliveries"] if row["was_stored"]}
     if stored:
         yield f"results were sent to {', '.join(sorted(stored))}"
     if document["views"]:
@@ -66,3 +68,5 @@ def summarise(document: Mapping[str, Any]) -> Iterator[str]:
     if unknown := document["refused_data_sets_of_unknown_persons"]:
         numbers = ", ".join(map(str, unknown))
         yield f"refused data sets that do not say whose they are: {numbers} (see `dicom-node quarantine list`)"
+    if namesakes := document["refused_data_sets_of_other_issuers"]:
+        yield f"refused data sets with this ID of another issuer, who is another person: {', '.join(map(str, namesakes))}; see --issuer"

@@ -1,6 +1,6 @@
 """``patients erase``: deletes everything that the node stores of one person, and says what it cannot delete."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +62,7 @@ def erase_patient(
         items = sorted({*refused.ids, *(quarantined or ())})
         plan, interrupted = plan_erasure(database, patient, items), has_open_erasure(database, patient)
         _check_reason(reason, patient.patient_id, plan)
-        unknown = [id for id in refused.unreadable if id not in items]
+        refused = replace(refused, unreadable=tuple(id for id in refused.unreadable if id not in items))
         if not as_json:
             print_plan(plan, interrupted=interrupted, dry_run=dry_run)
         erased, sent = None, plan.sent
@@ -70,10 +70,11 @@ def erase_patient(
             _check_can_be_erased(plan, interrupted, cancel=cancel, whole_studies=whole_studies)
             if not yes and not typer.confirm("Erase it? It cannot be undone.", err=True):
                 raise NodeError("nothing was changed")
-            erasure, erased = run_erasure(
-                settings, database, blobs, patient, plan, items, actor=operator_name(), reason=reason.strip(), cancel=cancel
-            )
-            sent = erasure.sent
+            finished = run_erasure(
+                settings, database, blobs, patient, plan, items, actor=operator_name(), reason=reason.strip(), cancel=cancel,
+                whole_studies=whole_studies,
+            )  # fmt: skip
+            erased, sent = finished.counts, finished.sent
         reference = patient.reference(database)
     if as_json:
         print_json(
@@ -85,13 +86,14 @@ def erase_patient(
                 "waiting": plan.waiting,
                 "images_of_other_persons": plan.mixed,
                 "images_in_other_studies": plan.elsewhere,
-                "refused_data_sets_of_unknown_persons": unknown,
+                "refused_data_sets_of_unknown_persons": refused.unreadable,
+                "refused_data_sets_of_other_issuers": refused.of_namesakes,
                 "sent": [asdict(one) for one in sent],
                 "erased": erased,
             }
         )
         return
-    for sentence in remarks(plan, sent, unknown, reference, erased):
+    for sentence in remarks(plan, sent, refused, reference, erased):
         print_message(sentence)
 
 

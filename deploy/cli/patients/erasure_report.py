@@ -8,6 +8,7 @@ from deploy.terminal import print_message, print_table
 
 if TYPE_CHECKING:
     from db.patients.erasure_plan import ErasurePlan, SentObject
+    from deploy.cli.patients.quarantined import QuarantinedOfPatient
 
 SENT_COLUMNS = ("destination", "kind", "sop_instance_uid", "study_instance_uid")
 
@@ -26,7 +27,7 @@ def print_plan(plan: "ErasurePlan", *, interrupted: bool, dry_run: bool) -> None
 
 
 def remarks(
-    plan: "ErasurePlan", sent: Sequence["SentObject"], unknown: Sequence[int], reference: str, erased: Mapping[str, int] | None
+    plan: "ErasurePlan", sent: Sequence["SentObject"], refused: "QuarantinedOfPatient", reference: str, erased: Mapping[str, int] | None
 ) -> Iterator[str]:
     """Yield what was erased (None: it was a dry run), and what has to be known about the rest."""
     if erased is not None:
@@ -40,9 +41,12 @@ def remarks(
     if plan.elsewhere:
         there = counted(plan.elsewhere, "image that names this person is", "images that name this person are")
         yield f"{there} in studies of other persons and not erased: correct this at the source"
-    if unknown:
-        numbers = ", ".join(map(str, unknown))
+    if refused.unreadable:
+        numbers = ", ".join(map(str, refused.unreadable))
         yield f"refused data sets that do not say whose they are stay: {numbers}; with --quarantined ID they are erased too"
+    if refused.of_namesakes:
+        numbers = ", ".join(map(str, refused.of_namesakes))
+        yield f"refused data sets with this ID of another issuer, who is another person, stay: {numbers}"
     yield (
         f"the audit trail keeps its events and is not rewritten: numbers of deleted rows, hashes, and the keyed reference {reference}; no "
         "name and no ID. Words that people typed as a reason, and UIDs that an auditor searched and exported, are in it as they were typed"

@@ -1,6 +1,6 @@
 """Carries out an erasure: rows, then files, then the copies of this machine, then the proof."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.failpoints import failpoint
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from db.blobs.store import Blobs
     from db.engine import Database
     from db.patients.erasure_plan import ErasurePlan
-    from db.patients.erasure_record import Erasure
+    from db.patients.erasure_record import FinishedErasure
     from db.patients.patient_key import PatientKey
 
 
 def run_erasure(
     settings: "Settings", database: "Database", blobs: "Blobs", patient: "PatientKey", plan: "ErasurePlan", quarantined: Sequence[int], *,
-    actor: str, reason: str, cancel: bool,
-) -> tuple["Erasure", Mapping[str, int]]:  # fmt: skip
-    """Erase a person, or continue where an erasure was interrupted; return the erasure and what was deleted, by kind.
+    actor: str, reason: str, cancel: bool, whole_studies: bool,
+) -> "FinishedErasure":  # fmt: skip
+    """Erase a person, or continue where an erasure was interrupted; return what was deleted, and what destinations hold.
 
     Raises
     ------
@@ -34,14 +34,15 @@ def run_erasure(
     from deploy.cli.patients.viewer_copies import remove_viewer_copies
 
     erasure = begin_erasure(database, patient, plan, actor=actor, reason=reason)
-    files = erase_traces(database, patient, erasure, quarantined)
+    files = erase_traces(database, patient, erasure, quarantined, cancel=cancel)
     _remove_uploaded(settings.uploads_dir, files)
-    erase_studies(database, erasure, cancel=cancel)
+    erase_studies(database, erasure, cancel=cancel, mixed_of=None if whole_studies else patient)
     failpoint("erase.emptied")
+    until = database.now()
     removals.remove_blobs(database, blobs)
     remove_viewer_copies(settings.viewer_cache_dir, lambda ids: existing_units(database, ids))
     failpoint("erase.removed")
-    return erasure, finish_erasure(database, erasure, actor=actor)
+    return finish_erasure(database, erasure, until, actor=actor)
 
 
 def _remove_uploaded(folder: "Path", files: Sequence[int]) -> None:

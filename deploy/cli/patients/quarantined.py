@@ -15,10 +15,14 @@ MOST_ITEMS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedOfPatient:
-    """Numbers of refused data sets: ``ids`` are of the person, ``unreadable`` do not say whose they are."""
+    """Numbers of refused data sets: ``ids`` are of the person, ``unreadable`` do not say whose they are.
+
+    ``of_namesakes`` have the ID of the person from another issuer: they are of somebody else.
+    """
 
     ids: tuple[int, ...]
     unreadable: tuple[int, ...]
+    of_namesakes: tuple[int, ...] = ()
 
 
 def quarantined_of(database: "Database", blobs: "BlobReader", patient: "PatientKey") -> QuarantinedOfPatient:
@@ -28,6 +32,7 @@ def quarantined_of(database: "Database", blobs: "BlobReader", patient: "PatientK
 
     found: list[int] = []
     unreadable: list[int] = []
+    of_namesakes: list[int] = []
     for item in list_quarantined(database, MOST_ITEMS):
         try:
             patient_id, issuer = read_patient_identity(blobs.fetch(item.sha256))
@@ -37,4 +42,6 @@ def quarantined_of(database: "Database", blobs: "BlobReader", patient: "PatientK
             unreadable.append(item.id)
         elif (patient_id, issuer) == (patient.patient_id, patient.issuer):
             found.append(item.id)
-    return QuarantinedOfPatient(tuple(sorted(found)), tuple(sorted(unreadable)))
+        elif patient_id == patient.patient_id:
+            of_namesakes.append(item.id)
+    return QuarantinedOfPatient(tuple(sorted(found)), tuple(sorted(unreadable)), tuple(sorted(of_namesakes)))

@@ -204,3 +204,16 @@ def test_the_search_by_patient_finds_receptions_with_every_issuer_also_after_an_
     ((kept,),) = rows(database, "SELECT CAST(details AS text) FROM audit_events WHERE action = 'audit.exported'")
     assert person.reference(database) in str(kept)
     assert "SAME" not in str(kept)
+
+
+def test_a_destination_that_stored_a_result_and_did_not_commit_to_it_has_received_it(browser: Browser, database: Database) -> None:
+    attempt = "INSERT INTO delivery_attempts (delivery_id, number, sender, token, result, ended_at)"
+    run(database, f"{attempt} SELECT id, 1, 's', gen_random_uuid(), 'retry', now() FROM deliveries")
+    run(database, "UPDATE deliveries SET state = 'failed', stored_at = NULL")
+    assert "No destination has received a result" in browser.get("/audit/patient?patient_id=%3D1%2B1").text
+    run(database, "UPDATE delivery_attempts SET result = 'stored'")
+    page = browser.get("/audit/patient?patient_id=%3D1%2B1").text
+    for shown in ("Results received by <strong>pacs</strong>", ">failed<", "but stored there"):
+        assert shown in page, shown
+    (received,) = browser.get("/api/v1/audit/patient-access", params={"patient_id": "=1+1"}).json()["deliveries"]
+    assert (received["destination"], received["state"], received["at"] is None) == ("pacs", "failed", False)

@@ -149,7 +149,8 @@ def test_a_destination_is_what_it_has_not_received_or_not_committed_to(database:
     assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.9")] == [], "what only waits is not swept"
     assert plan_giving_up(database, [], "", "nowhere") == []
     chosen = plan_giving_up(database, [reported["clinic"]], "", "pacs")
-    assert unknown(database, [reported["clinic"]], "", chosen, "pacs") == [f"delivery {reported['clinic']} is of another study or destination"]
+    clinic = reported["clinic"]
+    assert unknown(database, [clinic], "", chosen, "pacs") == [f"delivery {clinic} is of another study or destination"]
     run(database, "UPDATE deliveries SET commit_wanted = true WHERE state = 'stored'")
     assert [row.delivery_id for row in plan_giving_up(database, [], "1.2.3", "archive")] == [reported["archive"]]
 

@@ -15,7 +15,7 @@ from db.patients.patient_key import PatientKey
 from deploy.cli.main import run
 from deploy.cli.patients.access_document import RESEARCH
 from deploy.cli.patients.image_files import file_names
-from tests.support.patients import refuse_image, store_study, verify_trail
+from tests.support.patients import refuse_commitment, refuse_image, store_study, verify_trail
 from tests.support.records import rows
 from tests.support.records import run as execute
 
@@ -187,3 +187,25 @@ def test_images_that_name_another_person_are_not_handed_out(
     found = _report(config, capsys, "P-9")
     assert found["studies"] == []
     assert [row["sop_instance_uid"] for row in found["images_in_other_studies"]] == [f"{study.uid}.2"]
+
+
+def test_a_destination_that_stored_a_result_and_did_not_commit_to_it_is_a_recipient(
+    database: Database, blobs: Blobs, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_study(database, blobs, 1, ANN, deliver=False)
+    (waits,) = _report(config, capsys, "P-1")["deliveries"]
+    assert (waits["state"], waits["was_stored"], waits["stored_at"]) == ("pending", False, None)
+    refuse_commitment(database)
+    assert run(["patients", "access", "P-1", "--out", str(tmp_path / "out"), "--config", str(config)]) == 0
+    assert "results were sent to pacs" in capsys.readouterr().err
+    (sent,) = json.loads((tmp_path / "out" / "access-report.json").read_text())["deliveries"]
+    assert (sent["state"], sent["was_stored"], sent["stored_at"] is None) == ("failed", True, False)
+    assert "pacs: failed, but stored there" in (tmp_path / "out" / "access-report.html").read_text()
+
+
+def test_refused_data_sets_of_a_namesake_are_named(
+    database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = refuse_image(database, blobs, OTHER_ANN)
+    found = _report(config, capsys, "P-1")
+    assert (found["quarantined"], found["refused_data_sets_of_other_issuers"]) == ([], [refused])
