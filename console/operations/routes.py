@@ -23,7 +23,7 @@ from console.operations.route_test import FileAnswer, try_routes
 from console.parameters import PostedForm
 from console.worklist.live_lines import LIVE, SeenRows
 from core.errors import NodeError
-from core.policy.verdicts import WAITING_NOTE
+from core.policy.verdicts import AMENDED_NOTE, WAITING_NOTE
 from core.settings.settings import Settings
 from core.states import JobState
 from db import audit
@@ -90,6 +90,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "most": MOST,
             "totals": totals(state),
             "waiting_note": WAITING_NOTE,
+            "amended_note": AMENDED_NOTE,
             **context,
         }
         return page(templates, request, "operations.html", status_code=status, **shown)

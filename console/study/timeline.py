@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.counted import counted
-from core.policy.verdicts import WAITING_NOTE
 from core.states import DeliveryState
 from db.worklist.study import JobDetails, UnitDetails
 
@@ -68,8 +67,9 @@ def _deliveries(job: JobDetails) -> Iterator[Step]:
         at = max((row.committed_at or row.stored_at for row in arrived), default=None)
         problems = [row for row in rows if row.state in ("failed", "held") and not row.awaiting_verdict]
         given_up = [row for row in rows if row.state == DeliveryState.GIVEN_UP]
-        if not problems and any(row.awaiting_verdict for row in rows):
-            yield Step(f"Not delivered to {destination} yet", NOW, None, WAITING_NOTE)
+        waiting = [row for row in rows if row.awaiting_verdict and row.state == DeliveryState.HELD]
+        if not problems and waiting:
+            yield Step(f"Not delivered to {destination} yet", NOW, None, waiting[0].note)
         elif problems:
             problem, name = problems[0], "Not fully delivered" if arrived else "Not delivered"
             yield Step(f"{name} to {destination}", PROBLEM, problem.changed_at, f"{problem.state}: {problem.note}")

@@ -15,6 +15,8 @@ from core.records import Code, Lps
 LARGEST_MM = 500.0
 WAITING_NOTE = "waits for a clinician's verdict"
 """Note of a delivery that is held until its result was judged or released (``release = "after_verdict"``)."""
+AMENDED_NOTE = "a clinician has changed the result, and no assessment goes here: release it or give it up"
+"""Note of one that is held on because the destination would get the result without the amendment."""
 
 
 class VerdictKind(StrEnum):
@@ -138,3 +140,8 @@ def destinations_to_release(waiting: Iterable[str], *, amended: bool, takes_asse
     to those that receive the assessment too: elsewhere the result would stand there without the amendment. A person releases it there.
     """
     return [name for name in waiting if not amended or name in takes_assessment]
+
+
+def rejected_note(user: str) -> str:
+    """Return the note of a delivery that ends because a clinician has rejected every finding, and its destination takes no assessment."""
+    return f"rejected by {user}: nothing of the result is left, and no assessment goes here"

@@ -15,11 +15,13 @@ _MAKE_DUE = text("""
     WHERE destination = :destination AND state = 'pending' AND next_attempt_at > (SELECT node_now())
 """)
 _JOBS_OF = text("SELECT DISTINCT job_id FROM deliveries WHERE id = ANY(:ids)")
+# A result that no verdict has released is not sent, also where a person has given it up: it is released as a whole.
 _RETRY = text("""
     UPDATE deliveries d SET state = 'pending', next_attempt_at = node_now(), changed_at = node_now(), attempts = 0, resends = 0,
         commitment_id = NULL, note = CASE WHEN d.state = 'given_up' THEN '' ELSE d.note END
     FROM jobs j, reports r
     WHERE d.id = ANY(:ids) AND d.state IN ('held', 'failed', 'given_up', 'pending') AND NOT d.awaiting_verdict
+      AND NOT d.destination = ANY(j.awaiting_verdict)
       AND j.id = d.job_id AND j.state <> 'superseded' AND r.id = d.report_id AND r.removed_at IS NULL
     RETURNING d.id
 """)

@@ -36,13 +36,14 @@ _REPORT = """
 """
 # What would wait for ever for the reports among :chosen, because the destination is sent no other report of this result.
 _WAITING = text(f"""
-    {_COLUMNS} WHERE r.kind IN ('assessment', 'rejection') AND d.state IN ('pending', 'held') AND NOT d.awaiting_verdict
+    {_COLUMNS} WHERE r.kind IN ('assessment', 'rejection') AND d.state IN ('pending', 'held')
       AND NOT d.id = ANY(:chosen) AND EXISTS ({_REPORT} AND c.id = ANY(:chosen) AND c.stored_at IS NULL)
       AND NOT EXISTS ({_REPORT} AND c.state NOT IN ('withdrawn', 'given_up') AND NOT c.id = ANY(:chosen))
     ORDER BY d.job_id, d.id
 """)
 _GIVE_UP = text("""
     UPDATE deliveries SET state = 'given_up', changed_at = node_now(), commit_wanted = false, commitment_id = NULL,
+        awaiting_verdict = false,
         note = CAST(:why AS text) || ' (it was ' || state || CASE WHEN note = '' THEN '' ELSE ': ' || note END || ')'
     WHERE id = ANY(:ids) AND (state IN ('failed', 'held', 'pending') OR state = 'stored' AND commit_wanted)
     RETURNING id, job_id, destination
@@ -129,7 +130,8 @@ def unknown(database: Database, ids: Sequence[int], study: str, plan: Iterable[P
 def _read_plan(connection: Connection, ids: list[int] | None, study: str = "", destination: str = "") -> list[PlannedGivingUp]:
     values = {"ids": ids, "study": study or None, "destination": destination or None}
     selected = connection.execute(_SELECTED, values).all()
-    plan = [_planned(row, refusal=_refusal(row)) for row in selected]
+    swept = ids is None and not destination
+    plan = [_planned(row, refusal=_refusal(row, swept=swept)) for row in selected]
     chosen = [row.delivery_id for row in plan if not row.refusal]
     waiting = {row.delivery_id: _planned(row, waits=True) for row in connection.execute(_WAITING, {"chosen": chosen})}
     return [*(row for row in plan if row.delivery_id not in waiting), *waiting.values()]
@@ -144,12 +146,12 @@ def _give_up(connection: Connection, rows: Sequence[PlannedGivingUp], why: str, 
     return tuple(row.id for row in done)
 
 
-def _refusal(row: Any) -> str:
-    """Return why a delivery is not given up; "" if it is."""
+def _refusal(row: Any, *, swept: bool) -> str:
+    """Return why a delivery is not given up; "" if it is. What waits for a verdict is, where a person names it or its destination."""
     if row.state in (DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.PENDING):
         if row.superseded:
             return "its result is superseded: the node withdraws it"
-        return "it waits for a clinician's verdict" if row.awaiting_verdict else ""
+        return "it waits for a clinician's verdict; by its number it is given up all the same" if swept and row.awaiting_verdict else ""
     return {
         DeliveryState.SENDING: "it is being sent now; wait for the end of this attempt",
         DeliveryState.STORED: "" if row.commit_wanted else "the destination has it",

@@ -211,7 +211,9 @@ def _refusal(row: Any, destination: str, targets: ResendTargets) -> str:
         "its result is superseded": row.job_state == "superseded",
         f"no destination is named {destination!r}": destination not in targets.profiles,
         "retention has deleted the file; `jobs rerun` makes it again": row.removed_at is not None,
-        "the result waits for a clinician's verdict": bool(row.awaiting_verdict or (row.delivery_id is None and row.job_awaits)),
+        "the result waits for a clinician's verdict": bool(
+            row.awaiting_verdict or destination in row.job_awaits or (row.delivery_id is None and row.job_awaits)
+        ),
         "the model is for research, and the destination has accept_research = false": row.research
         and destination not in targets.accept_research,
         "the validator found an error in it": bool(row.delivery_id is None and row.problems),

@@ -13,7 +13,8 @@ _JOBS = text("""
     FROM jobs j JOIN units u ON u.id = j.unit_id WHERE j.id = ANY(:ids)
 """)
 _DELIVERIES = text("""
-    SELECT d.id, d.job_id, d.state, d.awaiting_verdict, j.state AS job_state, r.removed_at
+    SELECT d.id, d.job_id, d.state, d.awaiting_verdict OR d.destination = ANY(j.awaiting_verdict) AS awaiting_verdict, j.state AS job_state,
+           r.removed_at
     FROM deliveries d JOIN jobs j ON j.id = d.job_id JOIN reports r ON r.id = d.report_id WHERE d.id = ANY(:ids)
 """)
 

@@ -49,6 +49,11 @@ class LockedResult:
         )
 
     @property
+    def rejected(self) -> bool:
+        """Whether nothing that the result states is left: every finding was rejected, and none was added."""
+        return bool(self.findings) and self.judged and all(row.verdict == VerdictKind.REJECTED for row in self.current)
+
+    @property
     def amended(self) -> bool:
         """Whether a finding was corrected, rejected or added."""
         return any(row.verdict in AMENDING for row in self.current)

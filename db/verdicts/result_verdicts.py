@@ -15,8 +15,9 @@ _VERDICTS = text("""
     FROM verdicts v WHERE v.job_id = ANY(:ids) ORDER BY v.id
 """)
 _HELD = text("""
-    SELECT job_id, array_agg(DISTINCT destination ORDER BY destination) AS destinations, count(*) AS deliveries
-    FROM deliveries WHERE job_id = ANY(:ids) AND awaiting_verdict AND state = 'held' GROUP BY job_id
+    SELECT job_id, array_agg(DISTINCT destination ORDER BY destination) AS destinations, count(*) AS deliveries,
+           bool_or(state = 'held') AS waits
+    FROM deliveries WHERE job_id = ANY(:ids) AND awaiting_verdict AND state IN ('held', 'given_up') GROUP BY job_id
 """)
 _ASSESSMENTS = text("SELECT job_id, number, state, error, created_at, finished_at FROM assessments WHERE job_id = ANY(:ids) ORDER BY id")
 _RELEASES = text("SELECT job_id, actor, cause, destinations, at FROM result_releases WHERE job_id = ANY(:ids) ORDER BY id")
@@ -35,7 +36,8 @@ _IMAGES = text("""
 class ResultVerdicts:
     """The verdicts on one result: ``by_finding`` and ``missed`` are current ones, ``history`` all, the oldest first.
 
-    ``held``: destinations and number of deliveries that wait for a verdict; None where nothing waits.
+    ``held``: destinations and number of deliveries that a person may release; ``waits`` is False where the result was rejected, so that they
+    have ended. None where there are none.
     """
 
     by_finding: dict[int, Any] = field(default_factory=dict)

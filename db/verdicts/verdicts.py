@@ -13,7 +13,7 @@ from db.engine import Database
 from db.notify import notify
 from db.row_values import header_from_json
 from db.verdicts.assessment_queue import queue_assessment
-from db.verdicts.releases import release_held
+from db.verdicts.releases import keep_unreleased, release_held
 from db.verdicts.result_state import LockedResult, SeenResult, lock_result, read_locked
 
 _MEANWHILE = "somebody has given a verdict since you opened the page"
@@ -146,8 +146,14 @@ def _place_values(connection: Connection, job_id: int, place: MarkedPlace | None
 
 
 def _follow_up(connection: Connection, result: LockedResult, verdict: int, user: str, takes_assessment: Collection[str]) -> None:
-    """Ask for an assessment and release what waits, when everything is judged; a change after an assessment needs a new one."""
+    """Ask for an assessment and release what waits, when everything is judged; a change after an assessment needs a new one.
+
+    What is not released is held on, or ends where nothing of the result is left.
+    """
     queue_assessment(connection, result.job.id, verdict, judged=result.judged)
+    names: list[str] = []
     if result.judged:
         names = destinations_to_release(result.job.awaiting_verdict, amended=result.amended, takes_assessment=takes_assessment)
         release_held(connection, result.job, names, actor=f"user:{user}", cause="verdicts")
+    others = [name for name in result.job.awaiting_verdict if name not in names]
+    keep_unreleased(connection, result, others, actor=f"user:{user}", user=user)

@@ -15,7 +15,8 @@ _WORD = "st.search_text LIKE lower(:{pattern})"
 _TRIGRAMS = "search_trigrams(st.search_text) @> search_trigrams(lower(:{word}))"
 _JOB_EXISTS = """EXISTS (SELECT FROM series se JOIN units u ON u.series_id = se.id
     JOIN jobs j ON j.unit_id = u.id AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled') WHERE se.study_id = st.id AND {})"""
-_VERDICT_OPEN = """(j.awaiting_verdict <> '{}'
+_VERDICT_OPEN = """((j.awaiting_verdict <> '{}'
+        AND EXISTS (SELECT FROM deliveries d WHERE d.job_id = j.id AND d.awaiting_verdict AND d.state = 'held'))
     OR (j.outcome = 'findings' AND EXISTS (SELECT FROM findings f WHERE f.job_id = j.id
         AND NOT EXISTS (SELECT FROM verdicts v WHERE v.finding_id = f.id)))
     OR (j.outcome = 'no_finding' AND NOT EXISTS (SELECT FROM verdicts v WHERE v.job_id = j.id AND v.verdict <> 'retracted'

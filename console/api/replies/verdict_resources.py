@@ -115,7 +115,7 @@ class JudgedResult(BaseModel):
 def judged_result(result: ResultDetails, verdicts: ResultVerdicts, labels: list[str]) -> JudgedResult:
     """Return the verdicts on a result as they are at this moment."""
     findings, row = [int(finding.id) for finding in result.findings], result.row
-    waiting: list[Any] = verdicts.held.destinations if verdicts.held is not None else []
+    waiting: list[Any] = verdicts.held.destinations if verdicts.held is not None and verdicts.held.waits else []
     return JudgedResult(
         job_id=row.id,
         study_id=row.study_id,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.policy.verdicts import WAITING_NOTE
+from core.policy.verdicts import AMENDED_NOTE, WAITING_NOTE
 from core.settings.settings import Settings
 from db import audit
 from db.blobs.store import Blobs
@@ -122,12 +122,17 @@ def test_an_action_that_cannot_succeed_is_not_offered(browser: Browser, database
     run(database, "UPDATE deliveries SET note = '{}'".format(WAITING_NOTE.replace("'", "''")))
     run(database, "UPDATE instances SET removed_at = node_now() WHERE unit_id = (SELECT id FROM units WHERE reason <> '')")
     page = browser.get("/operations").text
+    run(database, f"UPDATE deliveries SET note = '{AMENDED_NOTE}'")
+    amended = browser.get("/operations").text
     run(database, "UPDATE deliveries SET note = 'another patient'")
     run(database, "UPDATE instances SET removed_at = NULL")
     assert "a clinician judges or releases the result" in page
     assert "retention has deleted its images" in page
     assert 'value="delivery.retry"' not in page
     assert 'value="delivery.give_up"' not in page
+    assert "a clinician releases the result" in amended
+    assert 'value="delivery.retry"' not in amended
+    assert 'value="delivery.give_up"' in amended
     assert 'value="unit.requeue"' not in page
 
 

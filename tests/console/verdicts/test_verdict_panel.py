@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.policy.verdicts import WAITING_NOTE
 from db.engine import Database
 from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import Browser, RunningConsole, add_users
@@ -143,6 +144,31 @@ def test_the_worklist_is_narrowed_to_studies_with_an_open_verdict(reader: Reader
         reader.send(finding=finding, verdict="accepted")
     assert link not in reader.browser.get("/worklist?verdict=open").text
     assert link in reader.browser.get("/worklist?verdict=given").text
+
+
+def test_the_panel_says_why_a_result_was_not_sent_and_a_clinician_sends_it_all_the_same(reader: Reader, database: Database) -> None:
+    run(database, "UPDATE jobs SET awaiting_verdict = '{pacs}'")
+    run(database, "UPDATE deliveries SET state = 'held', awaiting_verdict = true, note = '{}'".format(WAITING_NOTE.replace("'", "''")))
+    assert "1 object for pacs waits for a verdict" in reader.read()
+    first, second = reader.findings
+    reader.send(finding=first, reason="duplicate")
+    reader.read()
+    reader.send(finding=second, verdict="corrected", diameter_mm="8.2")
+    panel = reader.read()
+    assert "the result was changed, and no assessment goes there" in panel
+    assert f'href="/studies/{reader.study}"' in reader.browser.get("/worklist?verdict=open").text
+    reader.read()
+    reader.send(finding=second, reason="duplicate")
+    panel = reader.read()
+    for shown in ("1 object for pacs is not sent: every finding was rejected", "Send it all the same"):
+        assert shown in panel, shown
+    assert "Not delivered to pacs" in panel or "Not delivered to pacs" in reader.browser.get(f"/studies/{reader.study}").text
+    assert f'href="/studies/{reader.study}"' not in reader.browser.get("/worklist?verdict=open").text
+    reader.read()
+    assert reader.browser.get(f"/api/v1/results/{reader.job}/verdicts").json()["waiting"] == []
+    reader.read()
+    assert reader.browser.send_form(f"/results/{reader.job}/release", **reader.seen).status_code == 303
+    assert rows(database, "SELECT state, awaiting_verdict FROM deliveries") == [("pending", False)]
 
 
 def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, database: Database) -> None:

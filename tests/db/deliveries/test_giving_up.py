@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from core.policy.verdicts import VerdictKind
 from core.states import JobState, ResultKind
 from db.commitment import destination_requests
 from db.commitment.destination_reports import ResendPolicy, record_report
@@ -22,7 +23,21 @@ from db.listings.deliveries import list_deliveries
 from db.operations.status import node_status
 from tests.db.jobs.test_added_destinations import result_objects
 from tests.support.node_process import wait_until
-from tests.support.records import Sender, claim, complete, deliver_all, identity, plan, prediction, report_study, rows, run, scalar, timings
+from tests.support.records import (
+    Sender,
+    claim,
+    complete,
+    deliver_all,
+    identity,
+    judge_finding,
+    plan,
+    prediction,
+    report_study,
+    rows,
+    run,
+    scalar,
+    timings,
+)
 
 REASON = "the archive is gone"
 WAITS_FOR_LOCK = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -102,7 +117,6 @@ def test_what_is_sent_or_stored_is_not_given_up_and_the_plan_says_why(database: 
         ("committed", "", "the destination has it"),
         ("withdrawn", ", note = 'superseded'", "it was withdrawn: superseded"),
         ("given_up", "", "it is given up already"),
-        ("held", ", awaiting_verdict = true", "it waits for a clinician's verdict"),
     ):
         run(database, f"UPDATE deliveries SET state = '{state}', token = NULL, lease_until = NULL{columns} WHERE id = {sending}")
         (refusal,) = refusals(plan_giving_up(database, [sending]))
@@ -310,3 +324,30 @@ def test_a_report_does_not_wait_for_an_object_that_is_given_up(database: Databas
     profiles = "SELECT r.profile, d.state FROM deliveries d JOIN reports r ON r.id = d.report_id ORDER BY d.id"
     assert rows(database, profiles) == [("seg", "given_up"), ("sr+seg", "withdrawn"), ("sr", "stored")]
     assert job_state(database) == JobState.DELIVERED
+
+
+def test_what_waits_for_a_verdict_is_given_up_by_its_number_and_is_not_sent_without_a_release(
+    database: Database, reported: dict[str, int]
+) -> None:
+    """The destination may be gone. Who takes that back cannot bypass the clinician."""
+    held = reported["clinic"]
+    run(database, "UPDATE jobs SET awaiting_verdict = '{clinic}'")
+    run(database, f"UPDATE deliveries SET awaiting_verdict = true, note = 'waits' WHERE id = {held}")
+    (failed, waits) = plan_giving_up(database, [], "1.2.3")
+    assert (failed.refusal, waits.refusal[:38]) == ("", "it waits for a clinician's verdict; by")
+    assert give_up(database, held) == GivenUp((held,))
+    assert retry_deliveries(database, [held], "admin") == []
+    assert "waits for a clinician's verdict" in delivery_refusals(database, [held], [])[0]
+    targets = ResendTargets({"clinic": frozenset({ResultKind.SR})}, frozenset({"clinic"}))
+    (kept_back,) = plan_resend(database, ResendSelection(deliveries=(held,)), targets)
+    assert kept_back.refusal == "the result waits for a clinician's verdict"
+    judge_finding(database, int(str(scalar(database, "SELECT id FROM jobs"))), VerdictKind.ACCEPTED)
+    assert states(database)["clinic"] == "given_up", "a person has decided so"
+    assert retry_deliveries(database, [held], "admin") == [held]
+
+
+def test_an_assessment_that_waits_for_a_verdict_is_given_up_with_its_report(database: Database, reported: dict[str, int]) -> None:
+    waiting_objects(database)
+    run(database, "UPDATE deliveries SET state = 'held', awaiting_verdict = true WHERE destination = 'pacs'")
+    done = give_up(database, reported["pacs"])
+    assert (done.named, len(done.waiting)) == ((reported["pacs"],), 2)
