@@ -72,7 +72,7 @@ types: .venv/.dev
 unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=0 --durations-min=2 tests/core tests/structure
 
-bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, receive_budget, receive_others, hostile, series, dwell, workers, growth, load, encode, start, viewer, console, blobs, memory, lung_nodules, skin_networks or hosts, ARGS=
+bench: .venv/.dev debian  ## measure speed, write docs/measurements.md; SECTION=receive, receive_budget, receive_others, hostile, series, dwell, workers, growth, load, encode, start, viewer, console, blobs, memory, patients, lung_nodules, skin_networks or hosts, ARGS=
 	@for section in $(or $(SECTION),receive series dwell workers growth encode); do \
 	  TCP_NODELAY=1 $(BIN)/python -m tests.bench.$$section $(ARGS) || exit 1; done
 

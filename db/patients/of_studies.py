@@ -10,8 +10,8 @@ UPLOADED_FILES = """
 """
 """Files ``f`` of uploads ``p``: their images are in the studies, or the uploader has stated the Patient ID, which has no issuer there."""
 COMMITMENT_REQUESTS = f"""
-    SELECT a.id, count(*) AS instances FROM source_commitment_requests a CROSS JOIN LATERAL unnest(a.sop_instance_uids) AS listed (uid)
-    JOIN (SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES}) AS held ON held.sop_instance_uid = listed.uid GROUP BY a.id
+    SELECT a.id, count(*) AS instances FROM (SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES}) AS held
+    JOIN source_commitment_requests a ON a.sop_instance_uids @> ARRAY[held.sop_instance_uid] GROUP BY a.id
 """
 """Requests of sources that list images of the studies."""
 OF_ANOTHER_PERSON = """
@@ -24,7 +24,7 @@ IN_OTHER_STUDIES = f"""
     WHERE i.header ->> 'patient_id' = :patient_id AND coalesce(i.header ->> 'issuer_of_patient_id', '') = :issuer
       AND NOT st.id = ANY(CAST(:studies AS bigint[]))
 """
-"""Images whose own header names the person, in studies of other persons. There is no index: the table is read."""
+"""Images whose own header names the person, in studies of other persons."""
 _ATTEMPTS = "FROM delivery_attempts a WHERE a.delivery_id = d.id"
 _STORED = "d.state IN ('stored', 'committed') OR d.stored_at IS NOT NULL"
 WAS_STORED = f"({_STORED} OR EXISTS (SELECT {_ATTEMPTS} AND a.result = 'stored'))"

@@ -13,8 +13,7 @@ _ERASURES = text("SELECT patient, issuer FROM erasures WHERE finished_at IS NULL
 # An image has the issuer of its own header, also where the first image of its study named none. Erasures keep the issuer alone.
 _EVERY_ISSUER = text("""
     SELECT issuer_of_patient_id AS issuer FROM studies WHERE patient_id = :patient_id
-    UNION SELECT coalesce(i.header ->> 'issuer_of_patient_id', '') FROM studies st JOIN series se ON se.study_id = st.id
-        JOIN units u ON u.series_id = se.id JOIN instances i ON i.unit_id = u.id WHERE st.patient_id = :patient_id
+    UNION SELECT coalesce(i.header ->> 'issuer_of_patient_id', '') FROM instances i WHERE i.header ->> 'patient_id' = :patient_id
     UNION SELECT issuer FROM erasures UNION SELECT '' ORDER BY issuer
 """)
 

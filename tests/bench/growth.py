@@ -62,7 +62,7 @@ def on_one_processor() -> Iterator[None]:
         os.sched_setaffinity(0, processors)
 
 
-def create_database(url: str, name: str, studies: int) -> Database:
+def create_database(url: str, name: str, studies: int, *, bulk: bool = False) -> Database:
     """Create and fill a database."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
@@ -72,7 +72,7 @@ def create_database(url: str, name: str, studies: int) -> Database:
     database = Database.open(url.rsplit("/", 1)[0] + f"/{name}")
     upgrade_schema(database)
     began = time.monotonic()
-    fill_database(database, studies=studies, each=EACH, bulk=studies >= BULK)
+    fill_database(database, studies=studies, each=EACH, bulk=bulk or studies >= BULK)
     print(f"{name}: {studies * EACH} instances in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return database
 

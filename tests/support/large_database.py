@@ -22,6 +22,9 @@ from db.listings.deliveries import count_stopped_deliveries, list_deliveries
 from db.listings.jobs import list_jobs
 from db.operations import results_export
 from db.operations.status import node_status
+from db.patients.erasure_plan import plan_erasure
+from db.patients.patient_key import PatientKey
+from db.patients.patient_record import read_record
 from db.worklist.studies import list_studies
 from db.worklist.study_filter import StudyFilter
 from tests.support.records import Sender, run
@@ -41,7 +44,8 @@ FILL = (
               'current', 1, jsonb_build_object('sop_class_uid', '1.2.840.10008.5.1.4.1.1.2',
               'sop_instance_uid', '1.2.' || u.id || '.1.' || n, 'study_instance_uid', '1.2.' || u.id,
               'series_instance_uid', '1.2.' || u.id || '.1', 'transfer_syntax_uid',
-              '1.2.840.10008.1.2.1', 'modality', 'CT', 'instance_number', n, 'position', jsonb_build_array(0, 0, n)), 'PACS',
+              '1.2.840.10008.1.2.1', 'patient_id', 'P' || u.id / 3, 'modality', 'CT', 'instance_number', n,
+              'position', jsonb_build_array(0, 0, n)), 'PACS',
               '00000000-0000-0000-0000-000000000001' FROM units u, generate_series(1, {each}) n""",
     """INSERT INTO association_units (association_id, unit_id, calling_ae, last_instance_at)
        SELECT '00000000-0000-0000-0000-000000000001', id, 'PACS', last_received_at FROM units""",
@@ -136,6 +140,7 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "console: actions of the audit trail": lambda: known_actions(database),
         "console: audit events of one study": lambda: search_events(database, AuditFilter(study="17")),
         "console: audit events of one user": lambda: search_events(database, AuditFilter(actor="user:admin")),
+        "console: audit events of one patient": lambda: search_events(database, AuditFilter(patient_id="P17")),
         "console: the last 50 jobs": lambda: list_jobs(database, limit=50),
         "console: failed jobs (there are none)": lambda: list_jobs(database, state="failed", limit=50),
         "console: one job": lambda: show_job(database, newest),
@@ -143,6 +148,8 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "console: failed deliveries (there are none)": lambda: list_deliveries(database, state="failed", limit=50),
         "console: failed deliveries of a destination": lambda: list_deliveries(database, state="failed", destination="pacs", limit=50),
         "doctor: deliveries that failed or are held": lambda: count_stopped_deliveries(database),
+        "one person: what an erasure would delete": lambda: plan_erasure(database, PatientKey("P17")),
+        "one person: the access report": lambda: read_record(database, PatientKey("P17"), actor="cli:test"),
     }
 
 
