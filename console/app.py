@@ -27,6 +27,7 @@ from console.health import CONSOLE, NodeSnapshot, read_node
 from console.models import routes as models
 from console.operations import routes as operations
 from console.page_templates import build_templates
+from console.patients import routes as erasures
 from console.server.address import expected_hosts, public_address, scheme
 from console.server.body_limit import BodyLimit
 from console.server.console_server import ConsoleServer
@@ -72,7 +73,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
     application.include_router(health_routes.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries):
+    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries, erasures):
         application.include_router(module.build_router(accounts, templates))
     application.include_router(audit.build_router(accounts, templates, settings))
     application.include_router(operations.build_router(accounts, templates, current))

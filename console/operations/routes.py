@@ -42,7 +42,7 @@ from db.operations.webhook_notifications import list_unaccepted
 
 MOST = 50
 MOST_FILES = 8
-KINDS = frozenset(kind for kind in CommandKind if not kind.startswith("model."))
+KINDS = frozenset(kind for kind in CommandKind if not kind.startswith(("model.", "patient.")))
 UNDER_WAY = (JobState.QUARANTINED, JobState.FAILED, JobState.RUNNING, JobState.QUEUED)
 PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "commitment.", "notification.", "quarantine.")
 

@@ -27,6 +27,7 @@ class CommandKind(StrEnum):
     MODEL_SHADOW = "model.shadow"
     MODEL_RETIRE = "model.retire"
     MODEL_ROLLBACK = "model.rollback"
+    PATIENT_ERASE = "patient.erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +73,5 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.MODEL_SHADOW: CommandRule("conduct", "Run version as shadow", "version"),
     CommandKind.MODEL_RETIRE: CommandRule("conduct", "Retire version", "version"),
     CommandKind.MODEL_ROLLBACK: CommandRule("conduct", "Roll back model", "model"),
+    CommandKind.PATIENT_ERASE: CommandRule("conduct", "Erase a person", "person"),
 }

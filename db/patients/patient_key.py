@@ -30,6 +30,15 @@ class PatientKey:
         return audit.patient_reference(database.installation()[1], self.issuer, self.patient_id)
 
 
+def known_issuers(database: Database, patient_id: str) -> list[str]:
+    """Return the issuers of this ID: those that studies name, and those of erasures of it that were interrupted."""
+    with database.begin() as connection:
+        issuers = set(connection.execute(_ISSUERS, {"patient_id": patient_id}).scalars())
+        erasures = connection.execute(_ERASURES).all()
+    issuers |= {row.issuer for row in erasures if PatientKey(patient_id, row.issuer).reference(database) == row.patient}
+    return sorted(issuers)
+
+
 def find_patient(database: Database, patient_id: str, issuer: str | None = None) -> PatientKey:
     """Return the person with this ID; ``issuer`` may be None where studies, or erasures that were interrupted, name one issuer only.
 
@@ -43,12 +52,9 @@ def find_patient(database: Database, patient_id: str, issuer: str | None = None)
         raise ConfigurationError("an empty Patient ID names no person", hint="give the ID as it stands in the images")
     if issuer is not None:
         return PatientKey(wanted, issuer.strip())
-    with database.begin() as connection:
-        issuers = set(connection.execute(_ISSUERS, {"patient_id": wanted}).scalars())
-        erasures = connection.execute(_ERASURES).all()
-    issuers |= {row.issuer for row in erasures if PatientKey(wanted, row.issuer).reference(database) == row.patient}
+    issuers = known_issuers(database, wanted)
     if len(issuers) > 1:
-        named = ", ".join(repr(name) if name else "none ('')" for name in sorted(issuers))
+        named = ", ".join(repr(name) if name else "none ('')" for name in issuers)
         raise ConfigurationError(f"this Patient ID is one of {len(issuers)} persons, by issuer: {named}", hint="give --issuer")
     return PatientKey(wanted, *issuers)
 

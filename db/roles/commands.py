@@ -13,6 +13,8 @@ from db.notify import notify
 from db.row_values import row_to_json
 
 STALE_S = 600.0  # after this time another process takes up a command whose process died
+PERSONAL = ("patient_id", "issuer")
+"""Arguments that name a person: a command forgets them when it has been carried out, or could not be."""
 _ENQUEUE = text("INSERT INTO commands (kind, args, actor) VALUES (:kind, CAST(:args AS jsonb), :actor) RETURNING id")
 _CLAIM = text("""
     UPDATE commands SET state = 'running', started_at = node_now()
@@ -23,7 +25,7 @@ _CLAIM = text("""
     RETURNING id, kind, args, actor
 """)
 _FINISH = text("""
-    UPDATE commands SET state = :state, result = CAST(:result AS jsonb), finished_at = node_now()
+    UPDATE commands SET state = :state, result = CAST(:result AS jsonb), finished_at = node_now(), args = args - CAST(:personal AS text[])
     WHERE id = :id AND state = 'running'
 """)
 _COLUMNS = "id, kind, args, actor, state, result, created_at, started_at, finished_at"
@@ -64,7 +66,7 @@ def claim_command(database: Database, kinds: Sequence[str]) -> ClaimedCommand | 
 def finish_command(database: Database, command: ClaimedCommand | int, *, ok: bool, result: Mapping[str, Any]) -> None:
     """Record the answer of a command; ``result`` has JSON types."""
     id = command if isinstance(command, int) else command.id
-    values = {"id": id, "state": "done" if ok else "failed", "result": json.dumps(dict(result))}
+    values = {"id": id, "state": "done" if ok else "failed", "result": json.dumps(dict(result)), "personal": list(PERSONAL)}
     with database.begin() as connection:
         connection.execute(_FINISH, values)
         audit.record(connection, actor="node", action=f"command.{values['state']}", subject=f"command:{id}")

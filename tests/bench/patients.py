@@ -27,7 +27,7 @@ from db.engine import Database
 from db.patients.erasure_plan import plan_erasure
 from db.patients.patient_key import PatientKey
 from db.patients.patient_record import read_record
-from deploy.cli.patients.erasure_run import run_erasure
+from dicom_node.erasure.run import run_erasure
 from deploy.local.database_roles import ADMIN, role_url
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from tests.bench import paired_runs

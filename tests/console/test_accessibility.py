@@ -173,6 +173,7 @@ def test_pages_of_people_have_no_barrier(opened: tuple[BrowserContext, BrowserCo
             "/studies/1",
             "/studies/5",
             "/audit/patient?patient_id=P-1001",
+            "/patients?patient_id=P-1001",
             "/studies/999999",
             "/no-such-page",
         ],

@@ -38,7 +38,7 @@ def access_patient(
     from db.patients.patient_key import find_patient
     from db.patients.patient_record import read_record
     from deploy.cli.patients.access_document import access_document, summarise
-    from deploy.cli.patients.quarantined import quarantined_of
+    from dicom_node.erasure.quarantined import quarantined_of
     from deploy.local.private_files import make_private_folder, write_private_file
 
     if with_images and out is None:

@@ -7,7 +7,7 @@ from core.counted import counted
 
 if TYPE_CHECKING:
     from db.patients.patient_record import PatientRecord
-    from deploy.cli.patients.quarantined import QuarantinedOfPatient
+    from dicom_node.erasure.quarantined import QuarantinedOfPatient
 
 RESEARCH = (
     "Results of AI models whose status is research are for research only. They are not for diagnosis, and nothing was decided by them."

@@ -1,7 +1,7 @@
 """``patients erase``: deletes everything that the node stores of one person, and says what it cannot delete."""
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from deploy.cli.common import MOST_ID, AsJson, Config, open_database, operator_n
 from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, ReasonOption, Yes
 from deploy.cli.patients.options import Issuer, PatientId
 from deploy.terminal import print_json, print_message
-
-if TYPE_CHECKING:
-    from db.patients.erasure_plan import ErasurePlan
 
 
 def erase_patient(
@@ -46,10 +43,11 @@ def erase_patient(
     from db.blobs.open_blobs import open_blobs
     from db.patients.erasure_plan import plan_erasure
     from db.patients.erasure_record import has_open_erasure
+    from db.patients.erasure_rules import check_can_be_erased, check_reason
     from db.patients.patient_key import find_patient
     from deploy.cli.patients.erasure_report import print_plan, remarks
-    from deploy.cli.patients.erasure_run import run_erasure
-    from deploy.cli.patients.quarantined import quarantined_of
+    from dicom_node.erasure.run import run_erasure
+    from dicom_node.erasure.quarantined import quarantined_of
 
     manner = Manner(reason, dry_run, yes, as_json)
     manner.check()
@@ -61,13 +59,13 @@ def erase_patient(
         refused = quarantined_of(database, blobs, patient)
         items = sorted({*refused.ids, *(quarantined or ())})
         plan, interrupted = plan_erasure(database, patient, items), has_open_erasure(database, patient)
-        _check_reason(reason, patient.patient_id, plan)
+        check_reason(reason, patient.patient_id, plan)
         refused = replace(refused, unreadable=tuple(id for id in refused.unreadable if id not in items))
         if not as_json:
             print_plan(plan, interrupted=interrupted, dry_run=dry_run)
         erased, sent = None, plan.sent
         if not dry_run:
-            _check_can_be_erased(plan, interrupted, cancel=cancel, whole_studies=whole_studies)
+            check_can_be_erased(plan, interrupted, cancel=cancel, whole_studies=whole_studies)
             if not yes and not typer.confirm("Erase it? It cannot be undone.", err=True):
                 raise NodeError("nothing was changed")
             finished = run_erasure(
@@ -95,26 +93,3 @@ def erase_patient(
         return
     for sentence in remarks(plan, sent, refused, reference, erased):
         print_message(sentence)
-
-
-def _check_reason(reason: str, patient_id: str, plan: "ErasurePlan") -> None:
-    """Refuse a reason that names the person: the audit trail keeps it for ever."""
-    text = reason.casefold()
-    words = {patient_id, *plan.names, *(part for name in plan.names for part in name.replace("=", "^").split("^"))}
-    if any(len(word.strip()) > 2 and word.strip().casefold() in text for word in words):
-        raise ConfigurationError("the reason names the person, and the audit trail keeps it", hint="name a file number or a date instead")
-
-
-def _check_can_be_erased(plan: "ErasurePlan", interrupted: bool, *, cancel: bool, whole_studies: bool) -> None:
-    """Raise NodeError where something forbids the erasure now; nothing was changed then."""
-    if plan.is_empty and not interrupted:
-        raise NodeError("nothing is stored of this person", hint="see `dicom-node patients access`; another issuer is another person")
-    if plan.busy:
-        what = ", ".join(f"{count} {kind}" for kind, count in plan.busy.items())
-        raise NodeError(f"the node works with the data: {what}", hint="wait until it has ended, then run the command again")
-    if plan.waiting and not cancel:
-        what = ", ".join(f"{count} {kind}" for kind, count in plan.waiting.items())
-        raise NodeError(f"work with the data waits: {what}", hint="wait until it is done, or erase it too with --cancel")
-    if plan.mixed and not whole_studies:
-        message = f"{counted(plan.mixed, 'image of these studies names', 'images of these studies name')} another person in the header"
-        raise NodeError(message, hint="look at them with `dicom-node patients access`, then erase them too with --whole-studies")

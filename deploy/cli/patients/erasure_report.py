@@ -8,7 +8,7 @@ from deploy.terminal import print_message, print_table
 
 if TYPE_CHECKING:
     from db.patients.erasure_plan import ErasurePlan, SentObject
-    from deploy.cli.patients.quarantined import QuarantinedOfPatient
+    from dicom_node.erasure.quarantined import QuarantinedOfPatient
 
 SENT_COLUMNS = ("destination", "kind", "sop_instance_uid", "study_instance_uid")
 

@@ -55,6 +55,7 @@ def test_script_of_senders_is_text_on_every_page(database: Database, tmp_path: P
         known = [path.format_map(values) for path in paths if set(re.findall(r"\{(\w+)\}", path)) <= NUMBERS.keys()]
         searches = [f"{path}{httpx.QueryParams({name: SCRIPT})}" for path, name in (
             ("/worklist?", "text"), ("/audit?", "actor"), ("/audit?", "subject"), ("/audit/patient?", "patient_id"),
+            ("/patients?", "patient_id"),
             ("/audit/views?", "view"), ("/audit/views?column=model&operator=contains&", "value"), ("/dashboard?", "model"))]  # fmt: skip
         for path in [*known, *studies, *searches, f"/{SCRIPT}", f"/models/{SCRIPT}"]:
             reply = browser.get(path)

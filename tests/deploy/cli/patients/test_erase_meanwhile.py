@@ -19,7 +19,7 @@ from db.patients.erasure_plan import plan_erasure
 from db.patients.patient_key import PatientKey
 from db.receive import admission
 from deploy.cli.main import run
-from deploy.cli.patients.erasure_run import run_erasure
+from dicom_node.erasure.run import run_erasure
 from deploy.settings_file import load_settings
 from tests.deploy.cli.patients.test_erase import (
     BOB,

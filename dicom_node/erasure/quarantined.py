@@ -1,14 +1,13 @@
 """Finds the refused data sets of one person: their rows do not say whose they are, so that their headers are read."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from core.errors import IntakeError, StorageError
-
-if TYPE_CHECKING:
-    from db.blobs.reader import BlobReader
-    from db.engine import Database
-    from db.patients.patient_key import PatientKey
+from db.blobs.reader import BlobReader
+from db.engine import Database
+from db.listings.quarantine import list_quarantined
+from db.patients.patient_key import PatientKey
+from imaging.headers.patient_identity import read_patient_identity
 
 MOST_ITEMS = 1_000_000
 
@@ -25,11 +24,8 @@ class QuarantinedOfPatient:
     of_namesakes: tuple[int, ...] = ()
 
 
-def quarantined_of(database: "Database", blobs: "BlobReader", patient: "PatientKey") -> QuarantinedOfPatient:
+def quarantined_of(database: Database, blobs: BlobReader, patient: PatientKey) -> QuarantinedOfPatient:
     """Return which refused data sets are of a person, by Patient ID and issuer in their headers."""
-    from db.listings.quarantine import list_quarantined
-    from imaging.headers.patient_identity import read_patient_identity
-
     found: list[int] = []
     unreadable: list[int] = []
     of_namesakes: list[int] = []

@@ -1,0 +1,1 @@
+"""The page on which an administrator erases all data of one person."""
