@@ -52,6 +52,11 @@ from db.accounts.sessions import SessionLimits
 from db.blobs.open_blobs import open_reader
 from db.engine import Database
 from db.roles.role_heartbeat import RoleHeartbeat
+from db.roles.supervised_loop import SupervisedLoop
+from db.viewer.erased_copies import remove_erased_copies
+
+ERASED_COPIES_EVERY_S = 60.0
+STOP_TIMEOUT_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +156,16 @@ def run(
             first_administrator.offer_registration(database, address)
         on_ready(host, port)
         application.state.render_pool.cache.make_room(0)  # what an earlier process has left
+        cleaning = SupervisedLoop("erased-copies", lambda: _remove_erased(database, settings), stop)
+        cleaning.start()
         try:
             server.run(sockets=[listener])
         finally:
             application.state.render_pool.close()
+            cleaning.join(STOP_TIMEOUT_S)
+
+
+def _remove_erased(database: Database, settings: Settings) -> float:
+    """Remove decoded images of erased units, wherever the erasure was carried out; return the seconds until the next time."""
+    remove_erased_copies(database, settings.viewer_cache_dir)
+    return ERASED_COPIES_EVERY_S

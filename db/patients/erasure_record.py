@@ -1,7 +1,7 @@
 """The row of an erasure: begun, counted, and ended. It has no identity of the person, and lets an interrupted erasure be continued."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -140,10 +140,3 @@ def finish_erasure(database: Database, erasure: Erasure, until: datetime, *, act
         details = {"patient": row.patient, "reason": row.reason, "deleted": counts}
         audit.record(connection, actor=actor, action="patient.erased", subject=f"erasure:{erasure.id}", details=details)
     return FinishedErasure(counts, sent)
-
-
-def existing_units(database: Database, ids: Sequence[int]) -> frozenset[int]:
-    """Return which of these numbers are those of units: copies of others may be deleted."""
-    with database.begin() as connection:
-        found = connection.execute(text("SELECT id FROM units WHERE id = ANY(CAST(:ids AS bigint[]))"), {"ids": list(ids)})
-        return frozenset(found.scalars())

@@ -11,9 +11,9 @@ from db.engine import Database
 from db.patients.erased_traces import erase_traces
 from db.patients.erasure import erase_studies
 from db.patients.erasure_plan import ErasurePlan
-from db.patients.erasure_record import FinishedErasure, begin_erasure, existing_units, finish_erasure
+from db.patients.erasure_record import FinishedErasure, begin_erasure, finish_erasure
 from db.patients.patient_key import PatientKey
-from dicom_node.erasure.viewer_copies import remove_viewer_copies
+from db.viewer.erased_copies import remove_erased_copies
 
 
 def run_erasure(
@@ -34,7 +34,7 @@ def run_erasure(
     failpoint("erase.emptied")
     until = database.now()
     removals.remove_blobs(database, blobs)
-    remove_viewer_copies(settings.viewer_cache_dir, lambda ids: existing_units(database, ids))
+    remove_erased_copies(database, settings.viewer_cache_dir)
     failpoint("erase.removed")
     return finish_erasure(database, erasure, until, actor=actor)
 
