@@ -36,7 +36,7 @@ _IMAGES = text("""
 class ResultVerdicts:
     """The verdicts on one result: ``by_finding`` and ``missed`` are current ones, ``history`` all, the oldest first.
 
-    ``held``: destinations and number of deliveries that a person may release; ``waits`` is False where the result was rejected, so that they
+    ``held``: destinations and number of deliveries that a person may release; ``waits`` is False where the result was rejected: they
     have ended. None where there are none.
     """
 

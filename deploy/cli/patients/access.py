@@ -38,8 +38,8 @@ def access_patient(
     from db.patients.patient_key import find_patient
     from db.patients.patient_record import read_record
     from deploy.cli.patients.access_document import access_document, summarise
-    from dicom_node.erasure.quarantined import quarantined_of
     from deploy.local.private_files import make_private_folder, write_private_file
+    from dicom_node.erasure.quarantined import quarantined_of
 
     if with_images and out is None:
         raise ConfigurationError("--with-images writes many files", hint="name a folder with --out")

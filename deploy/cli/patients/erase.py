@@ -46,8 +46,8 @@ def erase_patient(
     from db.patients.erasure_rules import check_can_be_erased, check_reason
     from db.patients.patient_key import find_patient
     from deploy.cli.patients.erasure_report import print_plan, remarks
-    from dicom_node.erasure.run import run_erasure
     from dicom_node.erasure.quarantined import quarantined_of
+    from dicom_node.erasure.run import run_erasure
 
     manner = Manner(reason, dry_run, yes, as_json)
     manner.check()

@@ -75,9 +75,7 @@ def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
         assert shown in page, shown
     _assert_nothing_is_left(database, blobs, study)
     assert other.kept(blobs) == (2, True)
-    events = rows(
-        database, "SELECT actor, action, details ->> 'reason' FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id"
-    )
+    events = rows(database, "SELECT actor, action, details ->> 'reason' FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id")
     assert events == [("user:admin", f"patient.{word}", "request 17") for word in ("erasure_begun", "erased")]
     verify_trail(database)
 
@@ -98,7 +96,7 @@ def _queued(database: Database, blobs: Blobs) -> None:
 
 
 def _mixed(database: Database, _blobs: Blobs) -> None:
-    run(database, "UPDATE instances SET header = header || '{\"patient_id\": \"P-9\"}' WHERE id = (SELECT max(id) FROM instances)")
+    run(database, 'UPDATE instances SET header = header || \'{"patient_id": "P-9"}\' WHERE id = (SELECT max(id) FROM instances)')
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from db.patients.erasure_plan import plan_erasure
 from db.patients.patient_key import PatientKey
 from db.receive import admission
 from deploy.cli.main import run
-from dicom_node.erasure.run import run_erasure
 from deploy.settings_file import load_settings
+from dicom_node.erasure.run import run_erasure
 from tests.deploy.cli.patients.test_erase import (
     BOB,
     ERNA,
@@ -55,9 +55,7 @@ def at(label: str, act: Callable[[], object]) -> Iterator[None]:
     assert done == [label]
 
 
-def test_what_was_sent_since_the_plan_is_listed(
-    database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_sent_since_the_plan_is_listed(database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = _store_erna(database, blobs, 701, deliver=False)
     with at("erase.begun", lambda: deliver_all(database)):
         assert _erase(config, "--cancel", "--json") == 0
@@ -182,9 +180,7 @@ def test_two_erasures_of_one_person_at_once(database: Database, blobs: Blobs, co
     verify_trail(database)
 
 
-def test_requests_of_sources_keep_no_uid_that_was_listed_with_images_of_the_person(
-    database: Database, blobs: Blobs, config: Path
-) -> None:
+def test_requests_of_sources_keep_no_uid_that_was_listed_with_images_of_the_person(database: Database, blobs: Blobs, config: Path) -> None:
     study, other = _store_erna(database, blobs, 701), store_study(database, blobs, 900, BOB)
     listed = [("1.2", uid) for uid in (f"{study.uid}.1", f"{study.uid}.77", f"{other.uid}.1")]  # the second one was refused
     record_source_request(database, source="PACS", transaction_uid="1.9", instances=listed, reserve_s=0)
