@@ -27,8 +27,8 @@ from db.engine import Database
 from db.patients.erasure_plan import plan_erasure
 from db.patients.patient_key import PatientKey
 from db.patients.patient_record import read_record
-from deploy.local.database_roles import ADMIN, role_url
-from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.database.database_roles import ADMIN, role_url
+from deploy.local.embedded.postgres import EmbeddedPostgres
 from dicom_node.erasure.run import run_erasure
 from tests.bench import paired_runs
 from tests.bench.benchmark import command_line, report, work_folder
