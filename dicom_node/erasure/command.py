@@ -3,6 +3,7 @@
 Its row names the person until it has been carried out; then it forgets that (`db.roles.commands`).
 """
 
+from core.counted import counted
 from core.errors import NodeError
 from core.settings.settings import Settings
 from db.blobs.open_blobs import open_blobs
@@ -53,7 +54,8 @@ def _answer(finished: FinishedErasure, refused: QuarantinedOfPatient) -> str:
     parts = ["erased: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in finished.counts.items())]
     destinations = sorted({one.destination for one in finished.sent})
     if destinations:
-        parts.append(f"{len(finished.sent)} result objects are held by {', '.join(destinations)} and have to be deleted there")
+        held = counted(len(finished.sent), "result object is", "result objects are")
+        parts.append(f"{held} held by {', '.join(destinations)}: to be deleted there")
     for ids, what in ((refused.unreadable, "that do not say whose they are"), (refused.of_namesakes, "with this ID of another issuer")):
         if ids:
             parts.append(f"refused data sets {what} stay: {', '.join(map(str, ids))}")

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, operator_name
 from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, ReasonOption, Yes

@@ -71,7 +71,7 @@ def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
     assert study.kept(blobs) == (2, True), "it is the conductor that erases"
     carry_out()
     page = browser.get("/patients").text
-    for shown in ("erased: 1 analyses", "1 result objects are held by pacs", ">done<", ERNA.reference(database)[:8]):
+    for shown in ("erased: 1 analyses", "1 result object is held by pacs", ">done<", ERNA.reference(database)[:8]):
         assert shown in page, shown
     _assert_nothing_is_left(database, blobs, study)
     assert other.kept(blobs) == (2, True)
@@ -110,7 +110,7 @@ def _mixed(database: Database, _blobs: Blobs) -> None:
         (_nothing, {"issuer": "HOSPITAL B"}, "Nothing is stored of this person"),
         (_running, {"cancel": "yes"}, "The node works with the data: 1 analyses that run"),
         (_queued, {}, "Work with the data waits: 1 analyses that wait"),
-        (_mixed, {}, "1 images of these studies name another person"),
+        (_mixed, {}, "1 image of these studies names another person"),
     ],
     ids=lambda given: getattr(given, "__name__", None),
 )

@@ -112,7 +112,7 @@ def test_an_image_of_another_person_that_comes_into_the_study_is_not_erased_with
     assert "an image that names another person was received meanwhile" in capsys.readouterr().err
     assert study.kept(blobs) == (2, True)
     assert _erase(config, "--cancel") == 1, "the next plan shows it"
-    assert "1 images of these studies name another person" in capsys.readouterr().err
+    assert "1 image of these studies names another person" in capsys.readouterr().err
     assert _erase(config, "--cancel", "--whole-studies") == 0
     _assert_nothing_is_left(database, blobs, study)
 
