@@ -26,7 +26,7 @@ from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.wire.part10 import data_set_offset
 from tests.support import node_toml
 from tests.support.external_programs import tool
-from tests.support.imported_series import check_series_reports, import_and_send_series
+from tests.support.imported_series import check_console, check_reports, import_and_send
 from tests.support.monai_classifiers import RESNET, inference, make_classifier, radiograph
 from tests.support.node_process import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
@@ -312,9 +312,15 @@ def test_82_an_imported_classifier_reads_radiographs(department: Department, tmp
         assert dciodvfy_errors(path) == []
 
 
-def test_83_imported_classifiers_read_oct_volumes_and_whole_slides(department: Department, tmp_path: Path) -> None:
-    images = import_and_send_series(department.node, tmp_path)
-    check_series_reports(department.first, department.wait_for_reports(2), images, tmp_path)
+def test_83_imported_classifiers_read_every_modality(department: Department, tmp_path: Path) -> None:
+    """OCT volume, ultrasound loop, whole slide, radiograph and clinical photograph: DICOM in, reports out, shown in the console."""
+    expected, lateral = import_and_send(department.node, tmp_path)
+    export = department.wait_for_reports(len(expected) + 1)  # the route of skin takes the photograph too
+    check_reports(department.first, export, expected, tmp_path)
+    (row,) = [row for row in export if row["sop_instance_uid"] == lateral.SOPInstanceUID]
+    assert row["job_id"] is None
+    assert "ViewPosition" in row["reason"]
+    check_console(department.node, expected)
 
 
 def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:

@@ -93,6 +93,18 @@ def inference(network: dict[str, Any] = RESNET, activation: str = "softmax", dim
     }
 
 
+def inference_of_frames(network: dict[str, Any]) -> dict[str, Any]:
+    """As `inference`, for a network in 3D that takes the frames of a series of 8 bits as one block."""
+    config = inference(network, dims=3)
+    eight_bits = {"a_min": 0, "a_max": 255}
+    config["preprocessing"]["transforms"] = [
+        {**step, **(eight_bits if step["_target_"] == "ScaleIntensityRanged" else {})}
+        for step in config["preprocessing"]["transforms"]
+        if step["_target_"] not in ("Orientationd", "Spacingd")
+    ]
+    return config
+
+
 def about_modality(modality: str, **tables: dict[str, Any]) -> str:
     """`ABOUT` for series of a modality, with further tables of numbers."""
     lines = [f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items()) for name, table in tables.items()]
@@ -112,25 +124,27 @@ def _trained(config: str, steps: int) -> dict[str, torch.Tensor]:
     values = json.loads(config)
     net = networks.build(networks.describe_network(BundleConfig(values, "configs/inference.json")))
     if steps:
-        _fit(net, steps, values["network_def"])
+        _fit(net, steps, values)
     return net.state_dict()
 
 
-def _fit(net: torch.nn.Module, steps: int, network: dict[str, Any]) -> None:
-    dims, channels = network["spatial_dims"], network.get("n_input_channels") or network["in_channels"]
-    batches = _batches(dims, channels)
+def _fit(net: torch.nn.Module, steps: int, config: dict[str, Any]) -> None:
+    (size,) = [tuple(step["spatial_size"]) for step in config["preprocessing"]["transforms"] if step["_target_"] == "Resized"]
+    channels = config["network_def"].get("n_input_channels") or config["network_def"]["in_channels"]
+    batches = _batches(channels, size[::-1])
     optimiser = torch.optim.Adam(net.parameters(), 3e-3)
     with cpu_threads(1):  # threads of a small network wait for each other on a busy machine
         for _ in range(steps):
             images, labels = next(batches)
             optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(net(images), labels).backward()
+            output = net(images)
+            torch.nn.functional.cross_entropy(output[0] if isinstance(output, tuple) else output, labels).backward()
             optimiser.step()
 
 
-def _batches(dims: int, channels: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of eight normalised drawings of every brightness; class 0 has a disc."""
-    seed, size = 0, tuple(reversed(SIDE[dims]))
+def _batches(channels: int, size: tuple[int, ...]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of eight normalised drawings of ``size`` (Y, X) or (Z, Y, X), of every brightness; class 0 has a disc."""
+    seed, dims = 0, len(size)
     while True:
         made = [drawing(index % 2 == 0, seed + index, size) for index in range(8)]
         seed += 8

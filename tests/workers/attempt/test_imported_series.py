@@ -14,7 +14,8 @@ from db.jobs.job_admin import show_job
 from deploy.demo.result_check import dciodvfy_errors
 from models import installed
 from models.bundle.convert import convert
-from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier
+from tests.support.imported_series import colour_loop
+from tests.support.monai_classifiers import RESNET, about_modality, inference, inference_of_frames, make_classifier
 from tests.support.multi_frame import oct_volume
 from tests.support.queued_jobs import JobFactory
 from tests.support.records import rows
@@ -74,7 +75,7 @@ def test_an_oct_volume_gives_a_report_and_a_heat_map(
     wake_up.handle_wake_up(runtime)
     assert show_job(runtime.database, job)["outcome"] == "findings"
     report = valid_object(runtime, job, "sr", tmp_path)
-    assert any("the mean over the 1 frames of highest score, of 4 frames" in text for text in texts_of(report))
+    assert any("those of the frame of highest score, of 4 frames" in text for text in texts_of(report))
     assert {element.value for element in report.iterall() if element.keyword == "ReferencedFrameNumber"} == {3}
     picture = valid_object(runtime, job, "heatmap", tmp_path)
     assert picture.SourceImageSequence[0].ReferencedFrameNumber == 3
@@ -95,3 +96,18 @@ def test_a_whole_slide_gives_a_report_with_the_place_in_its_matrix_and_a_heat_ma
     assert references == {levels[0].SOPInstanceUID}
     picture = valid_object(runtime, job, "heatmap", tmp_path)
     assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == levels[1].SOPInstanceUID, "drawn over the coarsest level"
+
+
+@pytest.mark.parametrize("modality", ["OPT", "US"])
+def test_frames_are_analysed_as_one_block(
+    modality: str, settings: Settings, runtime: ChildRuntime, factory: JobFactory, tmp_path: Path
+) -> None:
+    """A network in 3D takes the frames of an OCT volume or an ultrasound loop as a volume."""
+    config = inference_of_frames({**RESNET, "n_input_channels": 1, "spatial_dims": 3})
+    version = install(make_classifier(tmp_path / "bundle", config, steps=5), about_modality(modality), settings, tmp_path)
+    images = oct_volume([True, False] * 8) if modality == "OPT" else colour_loop([True, False] * 8)
+    job, _ = factory.queue([images], UnitKind.SERIES, "bright_discs", version="1.0.0", digest=version.digest)
+    wake_up.handle_wake_up(runtime)
+    shown = show_job(runtime.database, job)
+    assert shown["outcome"] in ("findings", "no_finding", "abstained"), shown["reason"]
+    valid_object(runtime, job, "sr", tmp_path)

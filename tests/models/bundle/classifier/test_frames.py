@@ -14,7 +14,7 @@ from models.bundle.classifier.frame_volume_model import FrameVolumeClassifier
 from models.bundle.classifier.frames_model import FrameClassifier
 from models.bundle.convert import convert
 from models.protocol import Model
-from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier
+from tests.support.monai_classifiers import RESNET, about_modality, inference, inference_of_frames, make_classifier
 from tests.support.multi_frame import ULTRASOUND_LOOP, multi_frame, oct_volume
 
 GREY = {**RESNET, "n_input_channels": 1}
@@ -22,14 +22,7 @@ VOLUME = {**GREY, "spatial_dims": 3}
 
 
 def load(folder: Path, about: str, network: dict[str, object] = GREY, dims: int = 2, steps: int = 0) -> Model:
-    config = inference(network, dims=dims)
-    if dims == 3:
-        eight_bits = {"a_min": 0, "a_max": 255}
-        config["preprocessing"]["transforms"] = [
-            {**one, **(eight_bits if one["_target_"] == "ScaleIntensityRanged" else {})}
-            for one in config["preprocessing"]["transforms"]
-            if one["_target_"] not in ("Orientationd", "Spacingd")
-        ]
+    config = inference_of_frames(network) if dims == 3 else inference(network, dims=dims)
     bundle = make_classifier(folder / "bundle", config, about, steps)
     convert(bundle, folder / "about.toml", folder / "made")
     return runtime.load_folder(folder / "made", device="cpu", package="bundle")
