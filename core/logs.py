@@ -93,7 +93,7 @@ def configure_logging(*, level: str = "info", style: str = "json", role: str = "
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write for a line: processes share standard error
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

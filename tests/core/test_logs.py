@@ -76,3 +76,12 @@ def test_every_fact_that_is_logged_can_be_read() -> None:
                     unknown = {word.arg for word in call.keywords} - logs.SAFE_KEYS - {"exc_info", None}
                     hashed |= {f"{path.name}:{call.lineno}": unknown} if unknown else {}
     assert hashed == {}
+
+
+def test_a_line_is_written_at_once(log_output: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roles of one node share standard error, which containers do not buffer: text and end of line, written apart, came between others."""
+    written: list[str] = []
+    monkeypatch.setattr(log_output, "write", written.append)
+    structlog.get_logger().info("stored")
+    (line,) = written
+    assert line.endswith("}\n")
