@@ -1,6 +1,7 @@
 """Values as people read them: times, ages, sizes, DICOM dates and names, coded words."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,10 @@ from console.alert_words import alert_words
 from core.clock import system_clock
 from core.concepts.measured_values import format_measured
 from core.counted import counted
+from core.policy.priors.choice import PriorRule
+from core.policy.priors.sentences import comparison_in_words, nothing_earlier
 from core.policy.routes.unrouted_reason import short_reason
+from core.records import FindingComparison
 
 WORDS = {
     "sr": "Report (SR)",
@@ -160,6 +164,16 @@ def format_seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
+def format_comparison(said: Mapping[str, Any]) -> str:
+    """Return what the comparison with an earlier result says of a finding, as reports say it."""
+    return comparison_in_words(FindingComparison(**said))
+
+
+def format_nothing_earlier(rule: Mapping[str, Any]) -> str:
+    """Return the sentence of a result for which no earlier one was found, by the rule of its job."""
+    return nothing_earlier(PriorRule(rule["count"], rule["within_days"], tuple(rule["same"])))
+
+
 FILTERS = {
     "alert_words": alert_words,
     "moment": format_moment,
@@ -179,4 +193,6 @@ FILTERS = {
     "detail": format_detail,
     "measured": format_measured,
     "short_reason": short_reason,
+    "compared": format_comparison,
+    "nothing_earlier": format_nothing_earlier,
 }

@@ -157,5 +157,50 @@ REASON_POOR_IMAGE = _private(
     "Reason for a rejection: the image does not allow to decide whether the finding is present.",
 )
 REASON_OTHER = _private("REASON-OTHER", "Another reason", "Reason for a rejection: none of the other reasons of this scheme.")
+COMPARED_WITH = _private(
+    "COMPARED-WITH",
+    "Earlier results compared with",
+    "A sentence about the earlier results of the same algorithm on this patient with which this one was compared, or that there is none.",
+)
+CHANGE = _private(
+    "CHANGE",
+    "Change since the earlier examination",
+    "What the comparison with the finding of an earlier result says that was matched by place and size, without a reader.",
+)
+CHANGE_NOT_MATCHED = _private(
+    "CHANGE-NO-MATCH",
+    "No comparable finding found",
+    "Change: no finding of the earlier result was matched. It does not say that the finding is new.",
+)
+CHANGE_NOT_JUDGED = _private(
+    "CHANGE-NO-JUDGE", "Matched, change not judged", "Change: a finding was matched, and the change is not judged."
+)
+CHANGE_WITHIN_ERROR = _private(
+    "CHANGE-IN-ERROR", "Within the measuring error", "Change: the difference of the volumes does not exceed the measuring error."
+)
+CHANGE_LARGER = _private(
+    "CHANGE-LARGER", "Larger, beyond the measuring error", "Change: the volume has grown by more than the measuring error."
+)
+CHANGE_SMALLER = _private(
+    "CHANGE-SMALLER", "Smaller, beyond the measuring error", "Change: the volume has shrunk by more than the measuring error."
+)
+DAYS_BETWEEN = _private("DAYS-BETWEEN", "Days since the earlier examination", "Days between the Study Dates of both examinations.")
+EARLIER_VOLUME = _private(
+    "EARLIER-VOLUME", "Volume at the earlier examination", "Volume of the matched finding as the earlier result states it."
+)
+EARLIER_DIAMETER = _private(
+    "EARLIER-DIAMETER", "Diameter at the earlier examination", "Diameter of the matched finding as the earlier result states it."
+)
+VOLUME_DIFFERENCE = _private("VOLUME-DIFF", "Difference of volume", "Volume now minus volume at the earlier examination.")
+VOLUME_PERCENT = _private(
+    "VOLUME-PERCENT", "Relative difference of volume", "Difference of volume in percent of the volume at the earlier examination."
+)
+DIAMETER_DIFFERENCE = _private("DIAMETER-DIFF", "Difference of diameter", "Diameter now minus diameter at the earlier examination.")
+DOUBLING_TIME = _private(
+    "DOUBLING-TIME",
+    "Volume doubling time",
+    "Days in which the volume would double if it grew exponentially: days between the examinations, times ln 2, by ln of the ratio of the "
+    "volumes. Given only where the volume has grown by more than the measuring error.",
+)
 
 PRIVATE: tuple[PrivateCode, ...] = tuple(_PRIVATE)

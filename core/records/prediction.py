@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.records.coded import Code, Evaluation, Measurement
+from core.records.comparison import FindingComparison, OrganPlace
 from core.records.spatial import Lps, Mask
 from core.states import Outcome, Tier
 
@@ -24,6 +25,10 @@ class Finding:
         (column, row) on that image in pixels; the centre of the first pixel is at (0.5, 0.5) (PS3.3 C.18.6).
     site, zone, side
         The organ; the part of it, and left or right, where the image shows them.
+    place
+        Place within that part of the organ, by which it can be found again in another examination; None where it is not known.
+    comparison
+        What the comparison with an earlier result says of it; None where there was none.
     """
 
     label: str
@@ -42,6 +47,8 @@ class Finding:
     side: Code | None = None
     mask: Mask | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    place: OrganPlace | None = None
+    comparison: FindingComparison | None = None
 
 
 @dataclass(frozen=True, slots=True)

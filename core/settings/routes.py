@@ -2,13 +2,44 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
+from core.policy.priors.choice import SAME_KEYWORDS, PriorRule
+from core.policy.priors.sentences import rule_in_words
 from core.policy.routes.condition_parser import condition_table, parse_condition
 from core.policy.routes.route_sentences import condition_in_words, join_words
 from core.policy.routes.routing import RouteCondition
 from core.settings.section import Section
 from core.states import Priority
+
+MOST_PRIORS = 5
+
+
+class Priors(Section):
+    """Which earlier results of a patient a result is compared with."""
+
+    count: int = Field(
+        default=1, ge=1, le=MOST_PRIORS, description=f"At most so many results, the newest first, one of each study; 1 to {MOST_PRIORS}."
+    )
+    within_days: int = Field(default=1825, ge=1, le=36500, description="Of studies whose Study Date is at most so many days earlier.")
+    same: tuple[str, ...] = Field(
+        default=("Modality",),
+        description=f"Attributes that both series must have, with equal values; of `{'`, `'.join(SAME_KEYWORDS)}`.",
+    )
+
+    @field_validator("same")
+    @classmethod
+    def _check_keywords(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [keyword for keyword in value if keyword not in SAME_KEYWORDS]:
+            raise ValueError(f"'same' takes {', '.join(SAME_KEYWORDS)}, which the node holds of every series, not {', '.join(unknown)}")
+        if len(set(value)) != len(value):
+            raise ValueError("'same' names an attribute twice")
+        return value
+
+    @property
+    def rule(self) -> PriorRule:
+        """The rule as the policy takes it."""
+        return PriorRule(self.count, self.within_days, self.same)
 
 
 class Route(Section):
@@ -35,6 +66,13 @@ class Route(Section):
         "([verdicts](console.md#results-that-wait-for-a-verdict)). A destination that another route names for the same result with "
         "`at_once` does not wait.",
     )
+    priors: Priors | None = Field(
+        default=None,
+        description="Optional, for models of series. The result is compared with earlier results of the same patient by the same model, "
+        "[how](results.md#comparison-with-earlier-examinations). "
+        '`priors = { count = 1, within_days = 1825, same = ["Modality", "BodyPartExamined"] }`. Where several routes take a unit for one '
+        "model, the first one with the key decides.",
+    )
     when: Annotated[RouteCondition, BeforeValidator(parse_condition), PlainSerializer(condition_table, when_used="json")] = Field(
         description="Condition on DICOM attributes, see below."
     )
@@ -45,4 +83,5 @@ class Route(Section):
         urgent = " as urgent" if self.priority is Priority.URGENT else ""
         best = " Of the series of a study only the most suitable is analysed." if self.per_study == "best" else ""
         receivers = join_words(list(self.destinations), "and")
-        return f"If {condition_in_words(self.when)}, analyse with {self.model}{urgent} and send the result to {receivers}.{best}"
+        priors = "" if self.priors is None else f" {rule_in_words(self.priors.rule)}"
+        return f"If {condition_in_words(self.when)}, analyse with {self.model}{urgent} and send the result to {receivers}.{best}{priors}"

@@ -1,11 +1,13 @@
 """The jobs of one completed revision of a unit: new ones, existing ones that get more destinations, and older ones that end."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from core.states import UnitKind
 from core.uids import job_key
 from db import audit
 from db.complete.unit_records import UnitView
@@ -20,9 +22,10 @@ _INPUTS = text("SELECT id, sha256, sop_instance_uid FROM instances WHERE unit_id
 _JOB_OF_KEY = text("SELECT id, state, outcome, destinations, routes, shadow FROM jobs WHERE key = :key FOR NO KEY UPDATE")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
-                      awaiting_verdict, evidence, completed_at, last_received_at)
+                      awaiting_verdict, prior_rule, evidence, completed_at, last_received_at)
     SELECT :key, :unit_id, :revision, :run, :model, :model_version, :pipeline_digest, :routes, :destinations, :priority, :shadow,
-           :awaiting_verdict, CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at FROM units WHERE id = :unit_id
+           :awaiting_verdict, CAST(:prior_rule AS jsonb), CAST(:evidence AS jsonb), CAST(:completed_at AS timestamptz), last_received_at
+    FROM units WHERE id = :unit_id
     RETURNING id
 """)
 # A destination that was added to a job waits if the new plan says so; what waits already goes on waiting.
@@ -85,6 +88,8 @@ class UnitJobs:
         values |= {"routes": list(plan.routes), "destinations": list(plan.destinations)}
         values["awaiting_verdict"] = list(plan.awaiting_verdict)
         del values["profiles"], values["failure_reason"]
+        compares = plan.prior_rule is not None and self._unit.kind is UnitKind.SERIES
+        values["prior_rule"] = json.dumps(values["prior_rule"]) if compares else None
         ended = EndedShadow(None)
         if not plan.shadow:
             ended = end_shadow(self._connection, unit_id=self._unit.id, digest=plan.pipeline_digest, revision=self._unit.revision)

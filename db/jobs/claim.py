@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, text
 
 from core.failpoints import failpoint
-from core.records import UnitInput
+from core.records import PriorResult, UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.engine import Database
 from db.jobs.job_records import ClaimedJob, StoredElsewhere
+from db.jobs.prior_results import choose_prior_results, prior_rule, read_prior_results
 from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
@@ -33,7 +34,7 @@ _CLAIM = """
                           WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
         ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED) AS due
         WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests))))
-    RETURNING id
+    RETURNING id, prior_rule IS NOT NULL AS compares
 """
 _IS_QUEUED = f"j.state = 'queued' AND {JOB_NOT_PAUSED}"
 _IS_NOT_ANALYSED = f"j.failure_state IS NOT NULL AND j.state IN ('failed', 'quarantined') AND {JOB_NOT_PAUSED}"
@@ -53,7 +54,7 @@ _CLAIMED = text("""
     SELECT j.id, j.key, j.unit_id, u.kind AS unit_kind, j.revision, j.run, j.attempts AS attempt, j.token, j.model, j.model_version,
            j.pipeline_digest, j.priority, j.destinations, st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid,
            u.first_received_at AS received_at, j.completed_at,
-           j.shadow, j.failure_state, j.not_analysed_attempts, j.reason, u.source
+           j.shadow, j.failure_state, j.not_analysed_attempts, j.reason, u.source, j.prior_rule
     FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
     WHERE j.id = ANY(:ids) ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id
 """)
@@ -128,15 +129,18 @@ def _claim(
     }
     with database.begin() as connection:
         waiting = connection.execute(any_due).scalar_one()
-        ids = list(connection.execute(statement, values).scalars()) if waiting else []
-        if not ids:
+        claimed = connection.execute(statement, values).all() if waiting else []
+        if not claimed:
             return []
+        ids, comparing = [row.id for row in claimed], [row.id for row in claimed if row.compares]
         connection.execute(_BEGIN_ATTEMPTS, {"ids": ids})
+        if comparing:
+            choose_prior_results(connection, comparing)
         failpoint("claim.written")
-        return _read(connection, ids)
+        return _read(connection, ids, comparing)
 
 
-def _read(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
+def _read(connection: Connection, ids: list[int], comparing: list[int]) -> list[ClaimedJob]:
     inputs: dict[int, list[UnitInput]] = defaultdict(list)
     for item in connection.execute(_INPUTS, {"ids": ids}):
         path = f"{item.sha256[:2]}/{item.sha256}"
@@ -144,10 +148,12 @@ def _read(connection: Connection, ids: list[int]) -> list[ClaimedJob]:
     earlier: dict[int, list[StoredElsewhere]] = defaultdict(list)
     for item in connection.execute(_EARLIER, {"ids": ids}):
         earlier[item.id].append(StoredElsewhere(*item[1:]))
-    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id]) for row in connection.execute(_CLAIMED, {"ids": ids}).all()]
+    priors = read_prior_results(connection, comparing) if comparing else {}
+    rows = connection.execute(_CLAIMED, {"ids": ids}).all()
+    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id], priors.get(row.id, ())) for row in rows]
 
 
-def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere]) -> ClaimedJob:
+def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere], priors: tuple[PriorResult, ...]) -> ClaimedJob:
     last: dict[str, tuple[str, str, str]] = {}
     for item in earlier:
         if item.kind == "sr":
@@ -157,6 +163,7 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
         "priority": Priority(row.priority),
         "destinations": tuple(row.destinations),
         "failure_state": None if row.failure_state is None else JobState(row.failure_state),
+        "prior_rule": None if row.prior_rule is None else prior_rule(row.prior_rule),
     }
     outdated = tuple(item for item in earlier if item.kind != "sr")
-    return ClaimedJob(**row._asdict() | converted, inputs=inputs, predecessors=last, outdated=outdated)
+    return ClaimedJob(**row._asdict() | converted, inputs=inputs, predecessors=last, outdated=outdated, priors=priors)

@@ -29,10 +29,10 @@ _LOCK_JOB = text("""
 _MODEL = text("SELECT state FROM models WHERE digest = :digest FOR SHARE")
 _ADD_FINDING = text("""
     INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, probability, score, tier, position_mm,
-                          diameter_mm, sop_instance_uid, frame, image_point, measurements, evaluations, site)
+                          diameter_mm, sop_instance_uid, frame, image_point, measurements, evaluations, site, organ_place, comparison)
     VALUES (:job_id, :ordinal, :label, :code_value, :code_scheme, :code_meaning, :probability, :score, :tier, :position_mm,
             :diameter_mm, :sop_instance_uid, :frame, :image_point, CAST(:measurements AS jsonb), CAST(:evaluations AS jsonb),
-            CAST(:site AS jsonb))
+            CAST(:site AS jsonb), CAST(:organ_place AS jsonb), CAST(:comparison AS jsonb))
 """)
 _ADD_OBJECT = text("""
     WITH kept AS (
@@ -117,7 +117,7 @@ def commit_result(
             **asdict(timings),
         }
         statements += [(_REPORTED, values), (_END_ATTEMPT, {"token": str(job.token)})]
-        details = {
+        details: dict[str, object] = {
             "outcome": prediction.outcome.value,
             "findings": findings_digest(prediction),
             "model": identity.name,
@@ -125,6 +125,8 @@ def commit_result(
             "shadow": job.shadow,
             "objects": [{"kind": item.report.kind.value, "sha256": item.blob.sha256, "held": bool(item.problems)} for item in objects],
         }
+        if job.priors:
+            details["priors"] = [{"job": one.job_id, "version": one.model_version, "digest": one.pipeline_digest} for one in job.priors]
         statements += drift.count_statements(
             model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
         )

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from core.policy.priors.choice import PriorRule
 from core.policy.result_profiles import ResultProfiles
-from core.records import ResultObject, UnitInput
+from core.records import PriorResult, ResultObject, UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.blobs.blob_ref import BlobRef
 
@@ -25,6 +26,7 @@ class JobPlan:
     profiles: ResultProfiles = field(default_factory=dict)  # result profiles of the destinations, for a job that has a result already
     awaiting_verdict: tuple[str, ...] = ()  # of the destinations, those that receive the result only after a verdict
     failure_reason: str = ""  # why there can be no analysis; the job makes only the report that says so
+    prior_rule: PriorRule | None = None  # with which earlier results the result of a series is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class ClaimedJob:
     not_analysed_attempts: int = 0  # number of such attempts, this one included
     reason: str = ""  # why the job failed
     source: str = ""  # AE title from which the unit came first
+    prior_rule: PriorRule | None = None
+    priors: tuple[PriorResult, ...] = ()
+    """The earlier results with which the result is compared, the newest first; the same for every attempt."""
 
 
 @dataclass(frozen=True, slots=True)

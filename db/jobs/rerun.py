@@ -48,12 +48,12 @@ _LAST_RUN = text("""
 _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WHERE id = :id")
 _ADD_JOB = text("""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
-                      awaiting_verdict, evidence, completed_at)
+                      awaiting_verdict, prior_rule, evidence, completed_at)
     SELECT :key, unit_id, revision, :run, model, :version, :digest, routes,
            destinations || ARRAY(SELECT unnest(CAST(:added AS text[])) EXCEPT SELECT unnest(destinations)), priority, shadow,
            -- the new result waits again where the first one did, released or not
            ARRAY(SELECT unnest(awaiting_verdict) UNION SELECT unnest(r.destinations) FROM result_releases r WHERE r.job_id = jobs.id),
-           evidence, completed_at
+           prior_rule, evidence, completed_at
     FROM jobs WHERE id = :id RETURNING id
 """)
 _INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :new_id, instance_id FROM job_inputs WHERE job_id = :id")

@@ -34,7 +34,7 @@ def object_values(job: ClaimedJob, item: StoredObject) -> dict[str, Any]:
 def finding_values(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any]:
     """Return the parameters that insert one finding."""
     values = asdict(replace(finding, mask=None))  # it is kept in the segmentation
-    del values["code"], values["mask"], values["zone"], values["side"]
+    del values["code"], values["mask"], values["zone"], values["side"], values["place"]
     values |= {
         "job_id": job_id,
         "ordinal": ordinal,
@@ -47,6 +47,8 @@ def finding_values(job_id: int, ordinal: int, finding: Finding) -> dict[str, Any
         "measurements": json.dumps([asdict(measurement) for measurement in finding.measurements]),
         "evaluations": json.dumps([asdict(evaluation) for evaluation in _evaluations(finding)]),
         "site": None if finding.site is None else json.dumps(asdict(finding.site)),
+        "organ_place": None if finding.place is None else json.dumps(asdict(finding.place)),
+        "comparison": None if finding.comparison is None else json.dumps(asdict(finding.comparison)),
     }
     return values
 

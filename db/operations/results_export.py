@@ -14,7 +14,7 @@ FIELDS = (
     "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id", "modality", "job_id", "job_state",
     "outcome", "reason", "revision", "model", "model_version", "model_digest", "finding", "finding_code", "probability", "tier",
     "measurements", "sr_sop_instance_uid", "deliveries", "received_at", "completed_at", "completion_evidence", "inferred_at", "reported_at",
-    "verdict", "inputs",
+    "verdict", "inputs", "comparison", "priors",
 )  # fmt: skip
 INPUT_FIELDS = (
     "job_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256", "revision", "run", "model", "model_version",
@@ -58,7 +58,9 @@ _NEXT_SINCE = text("""
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name <> 'pg_dump'
 """)
 # A missed finding has the study, series, job and model of its result, and nothing that the model said.
-_NOT_OF_THE_MODEL = ("score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point", "probability", "tier")
+_NOT_OF_THE_MODEL = (
+    "score", "position_mm", "diameter_mm", "image_sop_instance_uid", "frame", "image_point", "probability", "tier", "comparison",
+)  # fmt: skip
 
 
 def export_findings(database: Database, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -71,7 +73,8 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
     ``verdict`` is None, or an object with the clinician's current verdict: verdict, reason, label, code, position_mm, diameter_mm,
     image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own
     behind the first row of its result, with ``verdict.verdict`` "missed". ``inputs`` are the instances that the model was given: SOP
-    Instance UID, and SHA-256 of the content.
+    Instance UID, and SHA-256 of the content. ``priors`` are the earlier results with which the result was compared, and ``comparison`` what
+    that says of the finding (`core.records.FindingComparison`), or None.
     """
     with database.begin() as connection:
         jobs = [] if since is None else connection.execute(_CHANGED_BESIDE, {"since": since}).scalars().all()

@@ -30,6 +30,8 @@ _FILES = {
 }
 _FINDINGS = text("DELETE FROM findings WHERE job_id = :job")
 _PARTS = [text(f"DELETE FROM {table} WHERE job_id = :job") for table in ("job_inputs", "attempts", "outbox")]
+# As the earlier result of another one: that is of the same person, whose studies are deleted one after the other.
+_PRIORS = text("DELETE FROM job_priors WHERE job_id = :job OR prior_job_id = :job")
 _REPLACED = text("UPDATE jobs SET superseded_by = NULL WHERE superseded_by = :job")
 _JOB = text("DELETE FROM jobs WHERE id = :job RETURNING state")
 
@@ -67,7 +69,7 @@ def erase_job(connection: Connection, erasure: Erasure, job: int, *, cancel: boo
         deleted["files"] += len(kept)
         deleted["bytes"] += sum(size for _, size in kept)
     deleted["findings"] = connection.execute(_FINDINGS, values).rowcount
-    for statement in (*_PARTS, _REPLACED):
+    for statement in (*_PARTS, _PRIORS, _REPLACED):
         connection.execute(statement, values)
     state = str(connection.execute(_JOB, values).scalar_one())
     gone = [("deliveries", (str(row.destination), str(row.state)), -1.0) for row in deliveries]

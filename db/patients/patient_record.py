@@ -55,12 +55,14 @@ _PARTS = {
     """,
     "analyses": f"""
         SELECT j.id, se.study_id, j.unit_id, j.revision, j.run, j.model, j.model_version, j.pipeline_digest, j.identity,
+               j.prior_rule, j.priors_chosen_at,
                coalesce(j.identity ->> 'status', m.status, '') AS status, coalesce(j.identity ->> 'not_for', m.not_for, '') AS not_for,
                j.shadow, j.state, j.outcome, j.reason, j.looked_for, j.probabilities, j.notes, j.scanner, j.routes, j.destinations,
                j.queued_at, j.started_at, j.inferred_at, j.reported_at, j.delivered_at, j.superseded_by
         FROM {JOBS} LEFT JOIN models m ON m.digest = j.pipeline_digest {OF_STUDIES} ORDER BY j.id
     """,
     "findings": f"SELECT f.* FROM findings f JOIN {JOBS} ON j.id = f.job_id {OF_STUDIES} ORDER BY f.job_id, f.ordinal",
+    "comparisons": f"SELECT p.* FROM job_priors p JOIN {JOBS} ON j.id = p.job_id {OF_STUDIES} ORDER BY p.job_id, p.place",
     "objects": f"""
         SELECT r.id, se.study_id, r.job_id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid, r.sha256, r.size_bytes,
                r.created_at, r.removed_at

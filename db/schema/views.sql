@@ -11,7 +11,10 @@ SELECT j.id AS job_id, j.key AS job_key, j.state AS job_state, j.outcome, j.reas
        u.first_received_at AS received_at, j.completed_at, j.evidence AS completion_evidence, j.queued_at,
        (SELECT max(o.published_at) FROM outbox o WHERE o.job_id = j.id) AS published_at,
        j.next_attempt_at, j.lease_until, j.started_at, j.inferred_at, j.reported_at, j.delivered_at,
-       j.prepare_s, j.infer_s, j.encode_s, j.shadow, j.scanner, coalesce(j.ended_at, j.reported_at, j.queued_at) AS changed_at
+       j.prepare_s, j.infer_s, j.encode_s, j.shadow, j.scanner, coalesce(j.ended_at, j.reported_at, j.queued_at) AS changed_at,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('job_id', p.prior_job_id, 'model_version', p.model_version,
+                   'model_digest', p.pipeline_digest, 'study_date', p.study_date, 'days', p.days) ORDER BY p.place), '[]')
+        FROM job_priors p WHERE p.job_id = j.id) AS priors
 FROM jobs j
 JOIN units u ON u.id = j.unit_id
 JOIN series se ON se.id = u.series_id
@@ -62,6 +65,7 @@ COMMENT ON COLUMN v_jobs.encode_s IS 'Seconds to encode the result objects';
 COMMENT ON COLUMN v_jobs.shadow IS 'True for a pipeline on trial, whose results are not reported';
 COMMENT ON COLUMN v_jobs.scanner IS 'Manufacturer and model name of the device that made the images; empty where unknown';
 COMMENT ON COLUMN v_jobs.changed_at IS 'When it failed, was cancelled or was superseded, else when the result was committed, else when it was queued the last time';
+COMMENT ON COLUMN v_jobs.priors IS 'Earlier results with which the result is compared, the newest first: job, model version and digest, study date, days between the studies';
 
 CREATE VIEW v_deliveries AS
 SELECT d.id AS delivery_id, d.job_id, d.destination, r.kind AS object, r.sop_class_uid, r.sop_instance_uid, r.sha256,
@@ -120,7 +124,7 @@ SELECT j.study_instance_uid, j.series_instance_uid, j.sop_instance_uid, j.access
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "LUNG-RADS-SIZE").value.meaning') #>> '{}' AS lung_rads_size,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "111037").value.meaning') #>> '{}' AS margin,
        jsonb_path_query_first(f.evaluations, '$[*] ? (@.name.value == "SUSPICION").value.meaning') #>> '{}' AS suspicion,
-       f.evaluations, j.changed_at
+       f.evaluations, j.changed_at, f.comparison, j.priors
 FROM v_jobs j
 LEFT JOIN findings f ON f.job_id = j.job_id
 WHERE NOT j.shadow AND (j.outcome IS NOT NULL OR j.job_state IN ('failed', 'quarantined', 'cancelled'))
@@ -135,7 +139,7 @@ SELECT st.study_instance_uid, se.series_instance_uid, u.sop_instance_uid, st.acc
        '[]'::jsonb,
        '[]'::jsonb,
        u.first_received_at, u.completed_at, u.evidence, NULL, NULL, u.completed_at, u.completed_at,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.completed_at
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.completed_at, NULL, '[]'::jsonb
 FROM units u
 JOIN series se ON se.id = u.series_id
 JOIN studies st ON st.id = se.study_id
@@ -190,6 +194,8 @@ COMMENT ON COLUMN v_findings.margin IS 'Margin of a nodule as readers rated such
 COMMENT ON COLUMN v_findings.suspicion IS 'Suspicion as readers rated such nodules on the image, in bands of 1 to 5; not pathology';
 COMMENT ON COLUMN v_findings.evaluations IS 'All coded qualitative evaluations, each with name and value';
 COMMENT ON COLUMN v_findings.changed_at IS 'When the job failed, was cancelled or was superseded, else the same as ended_at; an export of what has changed since then has the row, and rows whose deliveries or verdicts have changed';
+COMMENT ON COLUMN v_findings.comparison IS 'What the comparison with the newest of the earlier results says of the finding: matched finding, sizes then, differences, change, doubling time, or the reason; NULL where nothing was compared';
+COMMENT ON COLUMN v_findings.priors IS 'Earlier results with which the result is compared, as in v_jobs';
 
 CREATE VIEW v_audit AS
 SELECT id AS event_id, at, actor, action, subject, details, chain_seq, chain_hash FROM audit_events;

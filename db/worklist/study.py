@@ -19,6 +19,10 @@ _JOBS = text("""
     WHERE se.study_id = :id ORDER BY j.id DESC
 """)
 _FINDINGS = text("SELECT * FROM findings WHERE job_id = ANY(:jobs) ORDER BY job_id, ordinal")
+_PRIORS = text("""
+    SELECT p.*, se.study_id FROM job_priors p JOIN jobs o ON o.id = p.prior_job_id JOIN units u ON u.id = o.unit_id
+    JOIN series se ON se.id = u.series_id WHERE p.job_id = ANY(:jobs) ORDER BY p.job_id, p.place
+""")
 _ATTEMPTS = text("SELECT * FROM attempts WHERE job_id = ANY(:jobs) ORDER BY id")
 _OBJECTS = text("SELECT * FROM reports WHERE job_id = ANY(:jobs) ORDER BY id")
 _DELIVERIES = text("""
@@ -41,12 +45,14 @@ _OBJECT = text("""
 class JobDetails:
     """One job with everything that belongs to it; the rows are those of their tables.
 
-    ``newer_images``: images of the unit have arrived or changed since, so that the result, which still counts, does not cover them.
+    ``priors``: the earlier results with which it is compared. ``newer_images``: images of the unit have arrived or changed since, so that
+    the result, which still counts, does not cover them.
     """
 
     row: Any
     newer_images: bool = False
     findings: list[Any] = field(default_factory=list)
+    priors: list[Any] = field(default_factory=list)
     attempts: list[Any] = field(default_factory=list)
     objects: list[Any] = field(default_factory=list)
     deliveries: list[Any] = field(default_factory=list)
@@ -98,7 +104,10 @@ def read_study(database: Database, id: int, *, viewer: str, address: str) -> Stu
 
 def _units(connection: Connection, study_id: int) -> list[UnitDetails]:
     jobs = {row.id: JobDetails(row) for row in connection.execute(_JOBS, {"id": study_id})}
-    of_jobs = ((_FINDINGS, "findings"), (_ATTEMPTS, "attempts"), (_OBJECTS, "objects"), (_DELIVERIES, "deliveries"))
+    of_jobs = (
+        *((_FINDINGS, "findings"), (_PRIORS, "priors"), (_ATTEMPTS, "attempts")),
+        *((_OBJECTS, "objects"), (_DELIVERIES, "deliveries")),
+    )
     for statement, name in of_jobs if jobs else ():
         for row in connection.execute(statement, {"jobs": list(jobs)}):
             getattr(jobs[row.job_id], name).append(row)

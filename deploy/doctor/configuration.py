@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.errors import ConfigurationError
 from core.settings.settings import Settings
+from deploy.configured_models import priors_problem
 from deploy.doctor.check import Check
 from deploy.local.ports import accepts_connections, usable_port
 from deploy.settings_file import secret_file_variable, secrets_in_file
@@ -24,6 +25,9 @@ def check_settings(settings: Settings) -> Iterator[Check]:
     for route in settings.routes:
         if route.model not in names:
             yield Check(f"route {route.name}", False, f"model {route.model} is not installed", f"one of: {', '.join(names)}")
+            continue
+        if problem := priors_problem(route, folder):
+            yield Check(f"route {route.name}", False, problem, "remove the key `priors` from this route")
             continue
         research = any(place.card.status == "research" for place in installed.readable_versions(route.model, folder))
         closed = [name for name in route.destinations if (d := settings.destination(name)) is not None and not d.accept_research]

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.clock import system_clock
 from core.errors import NodeError
+from core.policy.priors.sentences import rule_in_words
 from core.policy.routes.body_part.condition import LungsSeen
 from core.policy.routes.routing import RouteDecision
 from core.policy.routes.series_selection import best_series, explain_choice, series_candidate
@@ -74,6 +75,7 @@ class RoutedUnit:
                 outcome = f"matches, but analyses another series of the study: {lost[route.name]}"
             elif decision.holds:
                 outcome = f"SELECTS it: {route.model} -> {', '.join(route.destinations)}, {route.priority.value}"
+                outcome += "" if route.priors is None else f". {rule_in_words(route.priors.rule)}"
             else:
                 outcome = "does not select it"
             found += [f"  route {route.name!r} {outcome}", *(f"    {line}" for line in decision.lines)]
@@ -107,6 +109,7 @@ class RoutedUnit:
                     "destinations": list(route.destinations),
                     "priority": route.priority.value,
                     "per_study": route.per_study,
+                    "priors": None if route.priors is None else route.priors.model_dump(mode="json"),
                 }
                 for route, decision in self.decisions
             ],

@@ -38,7 +38,8 @@ class ServedVersions:
 def job_plans(routes: Sequence[Route], served_versions: Callable[[str], ServedVersions]) -> tuple[tuple[JobPlan, ...], list[str]]:
     """Return one plan for each model, and one for each of its shadows.
 
-    A plan has the destinations of all routes to its model, and is urgent if one of them is.
+    A plan has the destinations of all routes to its model, is urgent if one of them is, and compares with earlier results as the first of
+    them says that does.
 
     Parameters
     ----------
@@ -67,9 +68,10 @@ def job_plans(routes: Sequence[Route], served_versions: Callable[[str], ServedVe
             awaiting_verdict=_awaiting_verdict(of_model),
             priority=Priority.URGENT if any(route.priority is Priority.URGENT for route in of_model) else Priority.ROUTINE,
             failure_reason=f"model '{model}' cannot be used: {versions.problem}" if versions.problem else "",
+            prior_rule=next((route.priors.rule for route in of_model if route.priors is not None), None),
         )
         found.append(plan)
-        shadow_plan = replace(plan, destinations=(), awaiting_verdict=(), priority=Priority.ROUTINE, shadow=True)
+        shadow_plan = replace(plan, destinations=(), awaiting_verdict=(), priority=Priority.ROUTINE, shadow=True, prior_rule=None)
         found += [replace(shadow_plan, model_version=shadow.version, pipeline_digest=shadow.digest) for shadow in versions.shadows]
     return tuple(found), problems
 

@@ -39,6 +39,11 @@ _REPORT = (
         "name, version, pipeline digest), confidence tier, judgements",
     ),
     (
+        "a finding compared with an earlier result",
+        "beside its measurements: the change as a code (`CHANGE`), where a finding was matched days between, volume and diameter then, "
+        "differences and volume doubling time as private measurements (TID 300), and a sentence (111021, DCM, Description of Change)",
+    ),
+    (
         "no finding, abstained, not analysed",
         "TID 1501 without a region: what was looked for, or the reason",
     ),
@@ -46,7 +51,9 @@ _REPORT = (
         "Qualitative Evaluations",
         "of the whole document, first in the tree: a summary in words (121111, DCM, Summary), outcome, status of the model, what it is "
         "not for, notes on this result as comments, at most five limits of the model (the model card has all); the other objects of "
-        "the result that this destination receives, as IMAGE or COMPOSITE",
+        "the result that this destination receives, as IMAGE or COMPOSITE; sentences on the earlier results compared with, and their "
+        "reports that all its destinations have stored, as COMPOSITE (122075, DCM, Prior report for current patient) with a Study Date "
+        "and in Pertinent Other Evidence Sequence",
     ),
 )
 _ASSESSMENT = (

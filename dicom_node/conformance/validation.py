@@ -30,6 +30,12 @@ _WARNINGS = (
     ),
     (
         "DicomSRValidator",
+        "Content Item not in template: Prior report for current patient (122075, DCM), Description of Change (111021, DCM), "
+        "`COMPARED-WITH`, `CHANGE`",
+        "the comparison with earlier examinations; TID 1500 and the templates of groups are extensible",
+    ),
+    (
+        "DicomSRValidator",
         "Content Item not in template: Geometric purpose of region (130400, DCM)",
         "part of TID 1410 and 1411 today, newer than the templates of the validator",
     ),

@@ -77,6 +77,7 @@ def nodule_finding(volume: Volume, heat: NoduleHeat, candidate: NoduleCandidate,
             *(() if category is None else (Evaluation(private_codes.LUNG_RADS, category),)),
             *reader_evaluations(readers, seen),
         ),
+        place=place.within,
     )
 
 

@@ -11,7 +11,7 @@ from tests.support.services import as_superuser
 STUDIES, EACH = 4_000, 3
 GROWING = frozenset(
     {"studies", "series", "units", "instances", "association_units", "jobs", "job_inputs", "attempts", "findings", "reports"}
-    | {"deliveries", "audit_events", "outbox"}
+    | {"deliveries", "audit_events", "outbox", "job_priors"}
 )
 # Empty months may be scanned: they are done at once.
 FILLED_MONTHS = (

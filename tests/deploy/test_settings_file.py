@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
+from core.policy.priors.choice import PriorRule
 from core.settings.settings import Settings
 from deploy.settings_file import load_settings
 
@@ -46,6 +47,7 @@ destinations = ["pacs"]
 priority = "routine"
 per_study = "best"
 when = { Modality = "CT", body_part = "chest", SliceThickness = { max = 5.0 } }
+priors = { count = 1, within_days = 1825, same = ["Modality", "BodyPartExamined"] }
 """
 
 
@@ -66,6 +68,8 @@ def test_the_example_of_the_interface_loads(tmp_path: Path) -> None:
     assert settings.node.data_dir == tmp_path / "data", "a relative folder starts at the file"
     assert settings.sources[0].query is not None
     assert settings.routes[0].per_study == "best"
+    assert settings.routes[0].priors is not None
+    assert settings.routes[0].priors.rule == PriorRule(1, 1825, ("Modality", "BodyPartExamined"))
     assert settings.destination("pacs") is settings.destinations[0]
 
 
@@ -105,6 +109,16 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
         ('destinations = ["pacs"]', 'destinations = ["pacz"]', "route 'chest CT' sends to pacz"),
         ('Modality = "CT"', 'Modalty = "CT"', "'Modalty' is not a DICOM keyword"),
         ('priority = "routine"', 'priority = "soon"', "[[routes]] number 1: priority: expected 'routine' or 'urgent', got \"soon\""),
+        (
+            '"BodyPartExamined"]',
+            '"PatientID"]',
+            "[[routes]] number 1: priors.same: 'same' takes Modality, BodyPartExamined, SeriesDescription, which the node holds of every "
+            "series, not PatientID",
+        ),
+        ("count = 1", "counts = 1", "[[routes]] number 1: priors.counts: unknown key; did you mean count?"),
+        ("count = 1", "count = 0", "[[routes]] number 1: priors.count: expected at least 1, got 0"),
+        ("within_days = 1825", "within_days = 0", "[[routes]] number 1: priors.within_days: expected at least 1, got 0"),
+        ('"BodyPartExamined"]', '"Modality"]', "'same' names an attribute twice"),
         (
             'objects = ["sr", "seg", "heatmap"]',
             'objects = ["sr", "srr"]',

@@ -3,11 +3,15 @@
 The images are synthetic. The findings are the known nodules and the known lesion: no model was used.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from core.policy.priors.choice import PriorRule
+from core.policy.priors.matching import NONE_NEAR
+from core.records import Change, FindingComparison
 from core.states import Priority, ResultKind
 from db.accounts.invitations import invite_user
 from db.blobs.store import Blobs
@@ -15,9 +19,10 @@ from db.engine import Database
 from db.roles.heartbeats import record_heartbeat
 from deploy.demo.synthetic.chest import make_chest, synthetic_identity, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset, lesion_identity
+from imaging.headers.identity import Identity
 from tests.support import analyses_with_images
 from tests.support.console import Browser, add_users
-from tests.support.records import Sender, claim, complete, plan, run, scalar
+from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run, scalar
 from tests.support.viewer_units import photograph_with_finding, series_with_findings
 from workers.encode.objects import by_kind
 from workers.encode.sr import document
@@ -41,6 +46,7 @@ def fill_node(database: Database, folder: Path, *, slices: int = 24, size: int =
     chest = make_chest(5, slices=slices, size=size, slice_mm=300 / slices, diameters_mm=(14.0, 24.0))
     patient = replace(synthetic_identity(5, name=JAPANESE, sex="M"), study_description="Chest CT, follow-up")
     files = write_chest(folder / "chest", chest, identity=patient)
+    earlier = _earlier_study(database, patient)
     lesion = folder / "lesion.dcm"
     lesion_dataset(3, identity=replace(lesion_identity(3), patient_name=LONG)).save_as(lesion, enforce_file_format=True)
     _unfinished_studies(database)
@@ -54,6 +60,7 @@ def fill_node(database: Database, folder: Path, *, slices: int = 24, size: int =
     of_chest = analyses_with_images.chest()
     objects = [document.encode(of_chest), *(one for kind in kinds for one in by_kind.encode_kind(kind, of_chest)[:1])]
     unit, _ = series_with_findings(database, blobs, files, [(one.position_mm, one.diameter_mm) for one in chest.nodules], objects)
+    _compare(database, unit, earlier)
     run(
         database,
         "UPDATE deliveries SET state = 'stored', stored_at = node_now(), attempts = 1; "
@@ -63,6 +70,35 @@ def fill_node(database: Database, folder: Path, *, slices: int = 24, size: int =
         record_heartbeat(database, role, f"{role}@node:1", {})
     add_users(database)
     return _values(database, unit)
+
+
+def _earlier_study(database: Database, patient: Identity) -> int:
+    """Report a study of the patient of a year before; return the id of its job."""
+    values = {name: getattr(patient, name) for name in ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date")}
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1", study_date="20250105", study_description="Chest CT", **values)
+    complete(database, plan(), study="1.2.9")
+    job = claim(database)
+    finish(database, job)
+    return job.id
+
+
+def _compare(database: Database, unit: int, earlier: int) -> None:
+    """Store that the nodules of the chest were compared with the earlier study, where one of them was found."""
+    job = scalar(database, f"SELECT id FROM jobs WHERE unit_id = {unit}")
+    rule = json.dumps(asdict(PriorRule(1, 1825, ("Modality",))))
+    run(database, f"UPDATE jobs SET prior_rule = '{rule}' WHERE id = {job}")
+    run(
+        database,
+        "INSERT INTO job_priors (job_id, place, prior_job_id, model_version, pipeline_digest, study_date, study_time, days)"
+        f" VALUES ({job}, 1, {earlier}, '1.0', '{DIGEST}', '20250105', '', 362)",
+    )
+    before = FindingComparison(earlier, "1.0", "20250105", 362, Change.NOT_MATCHED, reason=NONE_NEAR)
+    grown = replace(
+        before, change=Change.LARGER, finding=1, distance_mm=3.1, reason="", diameter_mm_before=17.2, diameter_difference_mm=6.8,
+        volume_mm3_before=2665.0, volume_difference_mm3=4573.0, volume_percent=172, doubling_days=251,
+    )  # fmt: skip
+    for number, said in enumerate((grown, before), 1):
+        run(database, f"UPDATE findings SET comparison = '{json.dumps(asdict(said))}' WHERE job_id = {job} AND ordinal = {number}")
 
 
 def _unfinished_studies(database: Database) -> None:

@@ -1,5 +1,6 @@
 """Fills a database with as many rows as years of operation, and lists the queries that a node runs all the time."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.job_admin import show_job
+from db.jobs.prior_results import choose_prior_results, read_prior_results
 from db.listings.deliveries import count_stopped_deliveries, list_deliveries
 from db.listings.jobs import list_jobs
 from db.operations import results_export
@@ -57,6 +59,9 @@ FILL = (
     "INSERT INTO outbox (job_id, queue, model, published_at) SELECT id, 'infer.routine', 'm', now() FROM jobs",
     """INSERT INTO attempts (job_id, number, worker, token, result, ended_at)
        SELECT id, 1, 'w', gen_random_uuid(), 'reported', now() FROM jobs""",
+    """INSERT INTO job_priors (job_id, place, prior_job_id, model_version, pipeline_digest, study_date, study_time, days)
+       SELECT id, 1, earlier, '1', 'd', '20260101', '', 1 FROM (SELECT id, lag(id) OVER (ORDER BY id) AS earlier FROM jobs) j
+       WHERE earlier IS NOT NULL""",
     """INSERT INTO findings (job_id, ordinal, label, code_value, code_scheme, code_meaning, tier)
        SELECT id, 1, 'nodule', '27925004', 'SCT', 'Nodule', 'review' FROM jobs""",
     """INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes)
@@ -126,6 +131,7 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "completion: the instances of a unit": lambda: units.instances_of_unit(database, 1),
         "worker: no job is due": lambda: claim_jobs(database, worker="w", priorities=(Priority.ROUTINE,), models=None, lease_s=9),
         "worker: no job failed unexplained": lambda: claim_not_analysed(database, worker="w", priorities=(Priority.ROUTINE,), lease_s=9),
+        "worker: the earlier results of a patient": lambda: _choose_priors(database, newest),
         "worker: expired leases": lambda: job_leases.reap_jobs(database, max_attempts=3),
         "sender: no delivery is due": lambda: delivery_leases.claim_deliveries(
             database, sender="s", lease_s=9, limit=10, destinations=("pacs",)
@@ -151,6 +157,19 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "one person: what an erasure would delete": lambda: plan_erasure(database, PatientKey("P17")),
         "one person: the access report": lambda: read_record(database, PatientKey("P17"), actor="cli:test"),
     }
+
+
+def _choose_priors(database: Database, job: int) -> None:
+    """Choose, as at the first attempt, the earlier results of a patient who has three studies, and read them."""
+    study = f"(SELECT se.study_id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id WHERE j.id = {job})"
+    same_patient = f"patient_id = (SELECT patient_id FROM studies WHERE id = {study})"
+    run(database, f"UPDATE studies SET study_date = to_char(date '2026-01-01' + CAST(id AS integer) % 28, 'YYYYMMDD') WHERE {same_patient}")
+    run(database, f"DELETE FROM job_priors WHERE job_id = {job}")
+    rule = json.dumps({"count": 5, "within_days": 100, "same": ["Modality"]})
+    run(database, f"UPDATE jobs SET prior_rule = '{rule}', priors_chosen_at = NULL WHERE id = {job}")
+    with database.begin() as connection:
+        choose_prior_results(connection, [job])
+        assert read_prior_results(connection, [job])[job]
 
 
 def _one(database: Database, query: str) -> object:

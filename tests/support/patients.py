@@ -1,8 +1,10 @@
 """Studies of persons with everything that a node stores of one: images, a delivered result with outlines, a verdict, views."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 from core.policy.verdicts import VerdictDraft, VerdictKind
+from core.records import Change, FindingComparison
 from core.states import UnitKind
 from db import audit
 from db.blobs.blob_ref import BlobRef
@@ -18,6 +20,7 @@ from db.receive.quarantine import quarantine_instance
 from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
 from tests.support.records import (
+    DIGEST,
     Sender,
     claim,
     complete,
@@ -120,3 +123,14 @@ def refuse_commitment(database: Database) -> None:
         database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=[], failed=failed,
         policy=ResendPolicy(0, 1.0, 1.0),
     )  # fmt: skip
+
+
+def compare_with_earlier(database: Database, later: StoredStudy, earlier: StoredStudy) -> None:
+    """Store that the result of one study was compared with that of another."""
+    said = FindingComparison(earlier.job_id, "1.0", "20260102", 0, Change.NOT_MATCHED, reason="a test")
+    run(
+        database,
+        "INSERT INTO job_priors (job_id, place, prior_job_id, model_version, pipeline_digest, study_date, study_time, days)"
+        f" VALUES ({later.job_id}, 1, {earlier.job_id}, '1.0', '{DIGEST}', '20260102', '', 0)",
+    )
+    run(database, f"UPDATE findings SET comparison = '{json.dumps(asdict(said))}' WHERE job_id = {later.job_id}")

@@ -24,6 +24,7 @@ from workers.child.runtime import ChildRuntime
 from workers.encode.objects.by_kind import NEEDS_HEAT_MAP
 from workers.encode.source_images.source import read_source
 from workers.encode.sr.content_tree import referenced_images
+from workers.results.comparison import compare_prediction
 from workers.results.heat_map import make_heat_map
 from workers.results.keep import keep_overlays
 from workers.results.new_analysis import describe_result, new_analysis
@@ -95,8 +96,9 @@ def finish_job(
 def _store_objects(
     runtime: ChildRuntime, job: ClaimedJob, model: Model, item: DecodedUnit | None, prediction: Prediction, started_at: datetime
 ) -> tuple[Prediction, tuple[StoredObject, ...], StoredOverlays | None]:
-    """Return the prediction with notes on a missing heat map and on excluded destinations, the stored objects, and the overlays."""
+    """Return the prediction with comparisons and with notes on what is missing, the stored objects, and the overlays."""
     settings = runtime.settings
+    prediction, earlier = compare_prediction(job, model.card, prediction)
     recipients = select_recipients(settings, job.destinations, model.identity.status)
     heat = None
     if item is not None and (settings.worker.keep_heat_maps or NEEDS_HEAT_MAP & recipients.kinds()):
@@ -121,6 +123,7 @@ def _store_objects(
         advice={label.name: label.advice for label in model.card.labels},
         item=item,
         heat=heat,
+        earlier=earlier,
     )
     objects = store_result_objects(job, analysis, recipients, runtime.blobs)
     overlays = keep_overlays(analysis, runtime.blobs)

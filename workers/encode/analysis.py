@@ -1,11 +1,12 @@
 """The input of every encoder of result objects."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from core.records import HeatMap, ModelIdentity, Prediction
+from core.policy.priors.choice import PriorRule
+from core.records import HeatMap, ModelIdentity, Prediction, PriorResult
 from core.states import ResultKind
 from imaging.decoded_unit import DecodedUnit
 from workers.encode.source_images.source import ResultSource
@@ -13,11 +14,43 @@ from workers.encode.source_images.source import ResultSource
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """The report on an older revision that a destination has stored."""
+    """A report that a destination has stored: on an older revision, or on an earlier examination."""
 
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResults:
+    """The earlier results with which a result is compared.
+
+    Attributes
+    ----------
+    rule
+        By which they were chosen.
+    priors
+        The newest first; () if there is none.
+    matched
+        Whether the findings were matched to those of the first one.
+    referenced
+        Of these results, those whose report the destinations of this report have stored, with that report.
+    """
+
+    rule: PriorRule
+    priors: tuple[PriorResult, ...] = ()
+    matched: bool = False
+    referenced: tuple[tuple[PriorResult, Predecessor], ...] = ()
+
+    def for_destinations(self, names: Collection[str]) -> "EarlierResults":
+        """Return the same with references to the reports that all these destinations have stored; none without a destination."""
+        found = []
+        for prior in self.priors:
+            stored = {prior.reports.get(name) for name in names}
+            uids = stored.pop() if len(stored) == 1 else None
+            if uids is not None:
+                found.append((prior, Predecessor(*uids)))
+        return replace(self, referenced=tuple(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +99,8 @@ class Analysis:
         The heat map; None if no destination takes one or the model gave none.
     related_objects
         The other objects that the destinations of the report receive.
+    earlier
+        The earlier results with which this one is compared; None if the route asks for no comparison.
     max_object_bytes
         A larger object is left out, and the report says so.
     """
@@ -87,4 +122,5 @@ class Analysis:
     item: DecodedUnit | None = None
     heat: HeatMap | None = None
     related_objects: tuple[RelatedObject, ...] = ()
+    earlier: EarlierResults | None = None
     max_object_bytes: int = 1 << 30

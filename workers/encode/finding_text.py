@@ -1,5 +1,13 @@
 """Sentences about an answer that every object words alike: what was found, with which confidence, and where."""
 
+from core.policy.priors.sentences import (
+    NOT_MATCHED_TO_FINDINGS,
+    TO_BE_CHECKED,
+    compared_in_short,
+    nothing_earlier,
+    prior_in_words,
+    without_counterpart,
+)
 from core.records import Finding
 from core.states import ModelStatus, Outcome, Tier
 from workers.encode.analysis import Analysis
@@ -81,6 +89,8 @@ def summary_text(analysis: Analysis) -> str:
         lines.append(f"{more} more below.")
     if prediction.reason:
         lines.append(f"Reason: {prediction.reason.rstrip('.')}.")
+    if analysis.earlier is not None:
+        lines.append(compared_in_short(prediction.findings, analysis.earlier.priors, analysis.earlier.rule))
     lines += [*prediction.not_covered, meaning]
     if identity.status == ModelStatus.RESEARCH:
         lines.append(f"{RESEARCH}.")
@@ -90,6 +100,21 @@ def summary_text(analysis: Analysis) -> str:
 def _in_one_line(analysis: Analysis, finding: Finding, number: int) -> str:
     sizes = [text for text in measurement_texts(finding) if not text.startswith("Probability")][:1]
     return "; ".join([headline(finding, number), *(size.lower() for size in sizes), location(analysis, finding)]) + "."
+
+
+def comparison_lines(analysis: Analysis) -> list[str]:
+    """The sentences on the earlier results with which the result was compared; none if the route asks for no comparison."""
+    earlier = analysis.earlier
+    if earlier is None:
+        return []
+    if not earlier.priors:
+        return [nothing_earlier(earlier.rule)]
+    lines = [prior_in_words(prior) for prior in earlier.priors]
+    if earlier.matched:
+        lines += [TO_BE_CHECKED, without_counterpart(analysis.prediction.findings, earlier.priors[0])]
+    else:
+        lines.append(NOT_MATCHED_TO_FINDINGS)
+    return [line for line in lines if line]
 
 
 def reported_limits(analysis: Analysis) -> tuple[tuple[str, ...], str]:

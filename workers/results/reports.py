@@ -55,11 +55,14 @@ def _reports_naming(job: ClaimedJob, analysis: Analysis, names: tuple[str, ...],
 
 
 def _succeeding(analysis: Analysis, predecessors: Mapping[str, tuple[str, str, str] | None]) -> Analysis:
+    """Return the analysis for the destinations of ``predecessors``, with the reports that they have stored."""
     stored = dict.fromkeys(Predecessor(*uids) for uids in predecessors.values() if uids is not None)
-    return replace(analysis, predecessors=tuple(stored))
+    earlier = None if analysis.earlier is None else analysis.earlier.for_destinations(predecessors)
+    return replace(analysis, predecessors=tuple(stored), earlier=earlier)
 
 
 def _report(analysis: Analysis, profile: str, destinations: tuple[str, ...]) -> ObjectDraft:
     made = within_limit(document.encode(analysis, profile=profile), analysis.max_object_bytes)
     others = tuple(item.sop_instance_uid for item in analysis.related_objects)
-    return ObjectDraft(made, destinations, (*images_of(analysis), *others))
+    priors = () if analysis.earlier is None else tuple(report.sop_instance_uid for _, report in analysis.earlier.referenced)
+    return ObjectDraft(made, destinations, (*images_of(analysis), *others, *priors))

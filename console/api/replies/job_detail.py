@@ -51,6 +51,10 @@ class JobDetail(JobEntry):
     encode_s: float | None
     probabilities: dict[str, float] = Field(description="All class probabilities of a classifier")
     notes: list[str]
+    priors: list[dict[str, Any]] = Field(
+        description="Earlier results with which this one is compared, the newest first: job_id, model_version, model_digest, study_date, "
+        "days"
+    )
     attempts_made: list[AttemptResource]
     findings: list[FindingResource]
     reports: list[JobObject]

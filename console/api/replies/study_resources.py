@@ -60,6 +60,11 @@ class FindingResource(Resource):
     image_point: list[float] | None = Field(description="Column and row in that image, pixels")
     measurements: list[dict[str, Any]] = Field(description="Coded measurements with value and unit")
     evaluations: list[dict[str, Any]] = Field(description="Coded evaluations, each with name and value: place, density, margin, suspicion")
+    comparison: dict[str, Any] | None = Field(
+        description="What the comparison with the newest of the earlier results says: its job, version, study date and days before; "
+        "`change` (not_matched, not_judged, within_error, larger or smaller); the matched finding, its sizes and the differences, or the "
+        "reason. Matched automatically: a reader has to check it"
+    )
 
 
 class FindingEntry(FindingResource):

@@ -13,7 +13,7 @@ from console.formats import FILTERS, format_moment
 TEMPLATE = "access_report.html"
 _GROUPED = {
     "series": "study_id", "units": "study_id", "images": "study_id", "analyses": "study_id", "findings": "job_id", "objects": "job_id",
-    "deliveries": "report_id", "verdicts": "job_id", "releases": "job_id",
+    "deliveries": "report_id", "verdicts": "job_id", "releases": "job_id", "comparisons": "job_id",
 }  # fmt: skip
 
 

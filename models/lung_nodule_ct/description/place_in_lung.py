@@ -1,4 +1,4 @@
-"""Where in the lungs a nodule lies: side, zone and distance to the pleura, from the coarse lung field."""
+"""Where in the lungs a nodule lies: side, zone, place within its lung and distance to the pleura, from the coarse lung field."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.concepts import codes
-from core.records import Code
+from core.records import Code, OrganPlace
 from imaging.ndimage import ndimage
 from imaging.volume.volume import Volume
-from models.ct.lung_field import LungField
+from models.ct.isotropic_grid import Index
+from models.ct.lung_field import LungField, Mask
 from models.lung_nodule_ct.candidates import NoduleCandidate
 from models.lung_nodule_ct.heat import NoduleHeat
 
@@ -17,35 +18,49 @@ REACH_MM = 30.0  # no distance is given beyond it
 MIDLINE_MM = 10.0  # no side is given within this distance of the middle between the lungs
 LEAST_SHARE = 0.15  # of the air on each side of the middle; a single aerated lung has no middle
 ZONES = (codes.LOWER_ZONE, codes.MIDDLE_ZONE, codes.UPPER_ZONE)
+END_SHARE = 0.01  # of the air of a lung that lies beyond each end of it along an axis: single voxels decide nothing
+LEAST_EXTENT_MM = 30.0  # a lung that is shorter along an axis gives no place
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceInLung:
-    """``side``: left or right of the patient; ``zone``: third of the lungs' height; ``pleura_mm``: from edge to edge. None: not known."""
+    """Where a nodule lies; None: not known.
+
+    ``side``: left or right of the patient; ``zone``: third of the lungs' height; ``pleura_mm``: from edge to edge; ``within``: the place in
+    the lung of this side.
+    """
 
     side: Code | None
     zone: Code | None
     pleura_mm: float | None
+    within: OrganPlace | None
 
 
 def place_in_lung(candidate: NoduleCandidate, heat: NoduleHeat, volume: Volume, *, whole: bool) -> PlaceInLung:
-    """The place of a candidate. ``whole``: whether the series covers both ends of the lungs; else no zone is given."""
+    """The place of a candidate. ``whole``: whether the series covers both ends of the lungs; else no zone and no place within is given."""
     lungs = heat.lungs
     centre = volume.lps(*candidate.centre)
     zone = _zone(lungs, volume, centre[2]) if whole else None
-    return PlaceInLung(_side(lungs, volume, centre[0]), zone, _distance_to_pleura(candidate, heat))
+    side = _side(lungs, volume, centre[0])
+    within = _place_within(candidate.centre, lungs, volume, side) if whole and side is not None else None
+    return PlaceInLung(side, zone, _distance_to_pleura(candidate, heat), within)
 
 
-def _side(lungs: LungField, volume: Volume, x_mm: float) -> Code | None:
-    """Side by the middle of the lungs' width: in LPS, x grows towards the patient's left.
+def _middle(lungs: LungField, volume: Volume) -> tuple[int, float]:
+    """The axis along the lungs' width, and the coarse index of its middle.
 
     The width is along the columns, or along the rows where these follow the patient's x axis, as in a patient who lies on the side.
     """
     sideways = np.abs(volume.affine[0, :2])  # of columns and rows
     axis = 2 if sideways[0] >= sideways[1] else 1
+    seen = np.flatnonzero(lungs.air.any(axis=(0, 3 - axis)))
+    return axis, float(seen[0] + seen[-1]) / 2
+
+
+def _side(lungs: LungField, volume: Volume, x_mm: float) -> Code | None:
+    """Side by the middle of the lungs' width: in LPS, x grows towards the patient's left."""
+    axis, middle = _middle(lungs, volume)
     air = lungs.air.sum(axis=(0, 3 - axis))
-    seen = np.flatnonzero(air)
-    middle = (seen[0] + seen[-1]) / 2
     share = float(air[: int(middle) + 1].sum()) / float(air.sum())
     index = [0.0, 0.0, 0.0]
     index[axis] = (middle + 0.5) * lungs.factor[axis] - 0.5
@@ -53,6 +68,43 @@ def _side(lungs: LungField, volume: Volume, x_mm: float) -> Code | None:
     if not LEAST_SHARE <= share <= 1 - LEAST_SHARE or abs(distance) < MIDLINE_MM:
         return None
     return codes.LEFT if distance > 0 else codes.RIGHT
+
+
+def _place_within(centre: Index, lungs: LungField, volume: Volume, side: Code) -> OrganPlace | None:
+    """The place of a native (z, y, x) index within the lung of ``side``, along x, y and z of the patient (LPS)."""
+    air = _lung_of_side(lungs, volume, side)
+    shares, extents = [], []
+    for direction in volume.affine[:3, :3]:  # along x, y and z: mm for each column, row and slice
+        column = int(np.argmax(np.abs(direction)))
+        axis, step = 2 - column, float(direction[column])
+        low, high = ((end + 0.5) * lungs.factor[axis] - 0.5 for end in _ends(air, axis))
+        extent = (high - low) * abs(step)
+        if extent < LEAST_EXTENT_MM:
+            return None
+        share = (centre[axis] - low) / (high - low)
+        shares.append(round(share if step > 0 else 1 - share, 4))
+        extents.append(round(extent, 1))
+    return OrganPlace((shares[0], shares[1], shares[2]), (extents[0], extents[1], extents[2]))
+
+
+def _lung_of_side(lungs: LungField, volume: Volume, side: Code) -> Mask:
+    """The air on one side of the middle."""
+    axis, middle = _middle(lungs, volume)
+    towards_left = volume.affine[0, 2 - axis] > 0
+    upper = (side == codes.LEFT) == bool(towards_left)
+    at = np.arange(lungs.air.shape[axis])
+    shape = [1, 1, 1]
+    shape[axis] = len(at)
+    chosen = (at > middle if upper else at < middle).reshape(shape)
+    return lungs.air & chosen
+
+
+def _ends(air: Mask, axis: int) -> tuple[int, int]:
+    """First and last coarse index along an axis between which the lung lies, but for `END_SHARE` of its air at each end."""
+    others = tuple(other for other in range(3) if other != axis)
+    below = np.cumsum(air.sum(axis=others))
+    total = float(below[-1])
+    return int(np.searchsorted(below, END_SHARE * total)), int(np.searchsorted(below, (1 - END_SHARE) * total))
 
 
 def _zone(lungs: LungField, volume: Volume, z_mm: float) -> Code:

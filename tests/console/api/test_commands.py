@@ -131,6 +131,7 @@ def test_one_job_is_read_without_patient_identifiers_and_the_view_is_audited(pro
     found = reply.json()
     assert (found["job_id"], found["attempts_made"][0]["number"], len(found["images"])) == (job, 1, 1)
     assert found["findings"][0]["label"] == "nodule"
+    assert (found["findings"][0]["comparison"], found["priors"]) == (None, [])
     assert found["deliveries"][0]["destination"] == "pacs"
     assert found["reports"][0]["kind"] == "sr"
     assert "P1" not in str(list(found.values()))

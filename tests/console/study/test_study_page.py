@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from core.policy.priors.choice import PriorRule
+from core.records import Change, FindingComparison
 from db.blobs.store import Blobs
 from db.engine import Database
+from db.jobs.finish import commit_result
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import DIGEST, Sender, claim, complete, finish, plan, run, scalar
+from tests.support.records import DIGEST, Sender, claim, complete, finish, identity, plan, prediction, report, run, scalar, timings
 
 NEWER = "Images have arrived or changed since this result was made. It does not cover them."
 NEXT = "When the series is complete, it is analysed again, and the new result takes the place of this one."
@@ -191,3 +195,37 @@ def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser
 @pytest.mark.parametrize("path", ["/studies/999999", "/objects/999999", "/studies/../worklist", "/studies/%2e%2e"])
 def test_what_is_not_there_is_not_found(browser: Browser, path: str) -> None:
     assert browser.get(path).status_code in (404, 422, 200 if "worklist" in path else 404)
+
+
+def _compared_study(database: Database) -> int:
+    """Report two studies of one patient, the second compared with the first; return the id of the job of the first."""
+    jobs = []
+    for study, day in (("1.2.50", "20250105"), ("1.2.51", "20260102")):
+        Sender(database).send(1, study=study, series=f"{study}.1", patient_id="P50", study_date=day)
+        complete(database, replace(plan(), prior_rule=PriorRule(1, 1825, ("Modality",))), study=study)
+        job = claim(database)
+        answer = prediction()
+        if job.priors:
+            said = FindingComparison(jobs[0], "1.0", "20250105", 362, Change.LARGER, 1, 2.5, 5.0, 110.0, 1.6, 1.5, 170.0, 155, 268)
+            answer = replace(answer, findings=(replace(answer.findings[0], comparison=said),))
+        commit_result(database, job, prediction=answer, identity=identity(), objects=(report(job),), timings=timings())
+        jobs.append(job.id)
+    return jobs[0]
+
+
+def test_the_page_and_the_api_show_the_comparison_beside_the_finding(browser: Browser, database: Database) -> None:
+    earlier = _compared_study(database)
+    first, second = _study_id_of(database, "1.2.50"), _study_id_of(database, "1.2.51")
+    page = browser.get(f"/studies/{second}").text
+    for shown in (
+        "Probably finding 1 of 2025-01-05 (362 days before, version 1.0), matched automatically and to be checked by the reader; "
+        "volume then 110 mm³, difference +170 mm³ (+155 %); diameter then 5.0 mm, difference +1.5 mm; "
+        "larger, beyond the measuring error; volume doubling time 268 days; the mean axis has grown by more than 1.5 mm within 12 months",
+        f'<dt>Compared with</dt><dd><a href="/studies/{first}">2025-01-05</a>, 362 days before, version 1.0, job {earlier}</dd>',
+        "Made automatically by place and size. Check each of them in both examinations.",
+    ):
+        assert shown in page, shown
+    assert "No earlier result of this model within 1825 days was found" in browser.get(f"/studies/{first}").text
+    (unit,) = browser.get(f"/api/v1/studies/{second}").json()["units"]
+    said = unit["current"][0]["findings"][0]["comparison"]
+    assert (said["job_id"], said["change"], said["finding"], said["volume_percent"]) == (earlier, "larger", 1, 155)

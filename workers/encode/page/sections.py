@@ -33,6 +33,10 @@ def _sections(analysis: Analysis, views: tuple[FindingView, ...], scale: float) 
     if prediction.findings:
         yield Spacer(0, 8)
         yield findings_table(analysis)
+    if compared := finding_text.comparison_lines(analysis):
+        yield Spacer(0, 6)
+        yield _heading("Comparison with earlier examinations")
+        yield from (paragraph(line, 7.5, after=1) for line in compared)
     has_classes = prediction.outcome is Outcome.FINDINGS and bool(prediction.probabilities)
     beside = has_classes and bool(views) and views[0].number == 0
     if views:

@@ -5,6 +5,7 @@ from typing import Any
 from reportlab.platypus import Flowable, Table
 
 from core.concepts import codes
+from core.policy.priors.sentences import comparison_in_words
 from core.records import Finding
 from workers.encode import finding_text
 from workers.encode.analysis import Analysis
@@ -15,7 +16,7 @@ NUMBER_PT = 24
 
 
 def findings_table(analysis: Analysis) -> Any:
-    """One row for each finding, and one below it for what was evaluated. The head is repeated on every page."""
+    """One row for each finding, and below it what was evaluated and compared. The head is repeated on every page."""
     rows: list[list[Any]] = [
         [paragraph(name, 7.5, MUTED) for name in ("", "Finding", "How sure", "Confidence tier", "Measured", "Where (LPS mm)")]
     ]
@@ -25,8 +26,8 @@ def findings_table(analysis: Analysis) -> Any:
         measured = paragraph("; ".join(measurement_texts(finding)) or "-")
         cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(finding_text.TIERS[finding.tier])]
         rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(finding_text.location(analysis, finding))])
-        if evaluated := evaluation_texts(finding):
-            rows.append(["", paragraph(" · ".join(evaluated)), "", "", "", ""])
+        for text in texts_below(finding):
+            rows.append(["", paragraph(text), "", "", "", ""])
             lines += [("SPAN", (1, len(rows) - 1), (-1, len(rows) - 1)), ("NOSPLIT", (0, len(rows) - 2), (-1, len(rows) - 1))]
         lines.append(("LINEBELOW", (0, len(rows) - 1), (-1, len(rows) - 1), 0.3, LINE))
     wide = WIDTH - NUMBER_PT
@@ -34,6 +35,13 @@ def findings_table(analysis: Analysis) -> Any:
     table.setStyle(compact_style(*lines, ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
                           ("RIGHTPADDING", (0, 0), (-1, -1), 5)))  # fmt: skip
     return table
+
+
+def texts_below(finding: Finding) -> list[str]:
+    """What stands below the row of a finding: its evaluations, and its comparison with an earlier result."""
+    compared = [] if finding.comparison is None else [comparison_in_words(finding.comparison)]
+    evaluated = evaluation_texts(finding)
+    return [*([" · ".join(evaluated)] if evaluated else []), *compared]
 
 
 def evaluation_texts(finding: Finding) -> list[str]:

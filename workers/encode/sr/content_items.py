@@ -114,6 +114,11 @@ def uid_item(name: Code, uid: str, relation: str = CONTAINS) -> ContentItem:
     return ContentItem("UIDREF", name, relation, ((0x0040A124, "UI", encode_uid(uid)),))
 
 
+def date_item(name: Code, date: str, relation: str = CONTAINS) -> ContentItem:
+    """DATE: a date as eight digits (VR DA)."""
+    return ContentItem("DATE", name, relation, ((0x0040A121, "DA", _ascii(date)),))
+
+
 def number_item(name: Code, value: float, unit: Code, relation: str = CONTAINS) -> ContentItem:
     """NUM: Numeric Value as decimal text, and Floating Point Value besides if ``value`` is a float."""
     exact = encode_element(0x0040A161, "FD", struct.pack("<d", value)) if isinstance(value, float) else b""

@@ -10,6 +10,7 @@ from workers.encode.analysis import Analysis, RelatedObject
 from workers.encode.finding_text import reported_limits, summary_text
 from workers.encode.result_identity import MAX_LO, SERIES_CODES
 from workers.encode.sr import concept_names, content_items
+from workers.encode.sr.comparison_items import comparison_statements
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, ContentItem
 from workers.encode.sr.image_library import image_library
 from workers.encode.sr.measurement_groups import SUMMARIES, finding_groups, group_without_finding
@@ -59,6 +60,7 @@ def _qualitative_evaluations(analysis: Analysis) -> ContentItem:
     items += [content_items.code_item(codes.SUMMARY, SUMMARIES[prediction.outcome]), content_items.code_item(private_codes.STATUS, status)]
     if prediction.not_covered:  # the sentences are among the notes
         items.append(content_items.code_item(codes.SERIES_QUALITY, codes.COVERAGE_INCOMPLETE))
+    items += comparison_statements(analysis)
     items.append(content_items.text_item(private_codes.NOT_FOR, identity.not_for))
     if prediction.probabilities:
         items.append(content_items.text_item(private_codes.CLASS_PROBABILITIES, _class_probabilities(analysis)))

@@ -45,6 +45,8 @@ def new_report(analysis: Analysis, kind: ResultKind, profile: str, evidence: Dat
         document.SeriesInstanceUID = UID(object_uid(analysis, "series", profile))  # by profile: there may be several reports
     document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     document.CurrentRequestedProcedureEvidenceSequence = [evidence]
+    if other := _other_evidence(analysis):
+        document.PertinentOtherEvidenceSequence = other
     if analysis.source.requests:
         document.ReferencedRequestSequence = list(analysis.source.requests)
     document.PerformedProcedureCodeSequence, document.ReferencedPerformedProcedureStepSequence = [], []
@@ -61,6 +63,15 @@ def _evidence(analysis: Analysis) -> Dataset:
     for related in analysis.related_objects:
         instances.setdefault(related.series_instance_uid, {}).setdefault(related.sop_instance_uid, related.sop_class_uid)
     return evidence_item(source.study_instance_uid, instances)
+
+
+def _other_evidence(analysis: Analysis) -> list[Dataset]:
+    """The reports on earlier examinations that the content tree refers to, by study."""
+    studies: dict[str, dict[str, dict[str, str]]] = {}
+    for prior, report in () if analysis.earlier is None else analysis.earlier.referenced:
+        series = studies.setdefault(prior.study_instance_uid, {}).setdefault(report.series_instance_uid, {})
+        series[report.sop_instance_uid] = report.sop_class_uid
+    return [evidence_item(uid, instances) for uid, instances in studies.items()]
 
 
 def add_predecessors(document: Dataset, analysis: Analysis) -> None:

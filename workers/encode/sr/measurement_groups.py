@@ -10,6 +10,7 @@ from workers.encode.analysis import Analysis
 from workers.encode.finding_text import headline
 from workers.encode.measurements import measurements_with_diameter
 from workers.encode.sr import concept_names, content_items, finding_location
+from workers.encode.sr.comparison_items import change_items
 from workers.encode.sr.content_items import HAS_CONCEPT_MOD, HAS_OBS_CONTEXT, INFERRED_FROM, ContentItem
 from workers.encode.sr.image_library import image_reference
 from workers.encode.sr.tracking_identifiers import tracking_id, tracking_uid
@@ -67,6 +68,7 @@ def finding_groups(analysis: Analysis, finding: Finding, number: int) -> list[Co
     if not groups:
         items = _common_items(analysis, finding, number, confidence + others)
         groups.append(("1501", [*items, *_source_items(analysis, finding)]))
+    groups[-1][1].extend(change_items(finding))  # with the measurements whose differences they are
     # Viewers show the comment as the title of the finding (OHIF, docs/viewers.md): headline first, then the advice.
     comment = f"{headline(finding)}. {analysis.advice.get(finding.label, '')}".rstrip()
     groups[0][1].append(content_items.text_item(codes.COMMENT, comment))

@@ -32,3 +32,13 @@ def test_a_route_is_one_sentence_or_two() -> None:
         "If Modality is CT, analyse with lung_nodule_ct as urgent and send the result to pacs and ris. "
         "Of the series of a study only the most suitable is analysed."
     )
+
+
+def test_a_route_that_compares_says_with_what() -> None:
+    document = {"name": "x", "model": "lung_nodule_ct", "destinations": ["pacs"], "priors": {"count": 2}, "when": {"Modality": "CT"}}
+    route = Route.model_validate(document)
+    assert route.sentence.endswith(
+        "send the result to pacs. Compare with up to 2 earlier results of the patient by this model of the same Modality, from studies of "
+        "up to 1825 days before."
+    )
+    assert Route.model_validate(route.model_dump(mode="json")) == route

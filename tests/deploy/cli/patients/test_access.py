@@ -15,7 +15,7 @@ from db.patients.patient_key import PatientKey
 from deploy.cli.main import run
 from deploy.cli.patients.access_document import RESEARCH
 from deploy.cli.patients.image_files import file_names
-from tests.support.patients import refuse_commitment, refuse_image, store_study, verify_trail
+from tests.support.patients import compare_with_earlier, refuse_commitment, refuse_image, store_study, verify_trail
 from tests.support.records import rows
 from tests.support.records import run as execute
 
@@ -209,3 +209,15 @@ def test_refused_data_sets_of_a_namesake_are_named(
     refused = refuse_image(database, blobs, OTHER_ANN)
     found = _report(config, capsys, "P-1")
     assert (found["quarantined"], found["refused_data_sets_of_other_issuers"]) == ([], [refused])
+
+
+def test_it_says_with_which_earlier_analysis_a_result_was_compared(database: Database, blobs: Blobs, config: Path, tmp_path: Path) -> None:
+    earlier, later = store_study(database, blobs, 1, ANN), store_study(database, blobs, 2, ANN)
+    compare_with_earlier(database, later, earlier)
+    out = tmp_path / "out"
+    assert run(["patients", "access", "P-1", "--out", str(out), "--config", str(config)]) == 0
+    document = json.loads((out / "access-report.json").read_text())
+    assert [(one["job_id"], one["prior_job_id"]) for one in document["comparisons"]] == [(later.job_id, earlier.job_id)]
+    text = " ".join(_Text((out / "access-report.html").read_text()).texts)
+    assert f"analysis {earlier.job_id}, study of 2026-01-02, version 1.0" in text
+    assert "No comparable finding was found in the result of 2026-01-02" in text

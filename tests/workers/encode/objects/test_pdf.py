@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from core.records import Prediction
 from core.states import Outcome
-from tests.support import analyses, analyses_with_images
+from tests.support import analyses, analyses_with_images, comparisons
 from tests.support.fresh_process import hashes_in_new_process
 from workers.encode.analysis import Analysis
 from workers.encode.objects import pdf
@@ -63,6 +63,21 @@ def test_a_finding_has_its_place_in_the_organ_and_its_category() -> None:
     words = text(analyses.ct(Prediction(Outcome.FINDINGS, (analyses.nodule(),))))
     assert "Upper zone of lung, right" in words
     assert "Lung-RADS 2022 category by size and density alone: 2 or 3" in words
+
+
+def test_the_comparison_stands_below_each_finding_and_beside_the_earlier_result() -> None:
+    words = text(comparisons.grown())
+    for expected in (
+        "Comparison with earlier examinations",
+        "Earlier result of 2026-01-05 (318 days before, version 1.0.0, job 17): 2 findings",
+        "volume then 200 mm³, difference +312 mm³ (+156 %)",
+        "volume doubling time 234 days",
+        "No comparable finding was found in the result of 2026-01-05",
+        "the reader has to check each match in both examinations",
+    ):
+        assert expected in words, expected
+    assert "Comparison with earlier examinations" not in text(analyses.shapes()["ct-findings"])
+    assert "nothing was compared" in text(comparisons.nothing_before())
 
 
 def test_an_empty_note_is_not_a_line_of_the_page() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.states import ResultKind
-from tests.support import analyses, assessments
+from tests.support import analyses, assessments, comparisons
 from tests.support.external_programs import dciodvfy, tool
 from tests.support.sr_validator import validate_reports
 from workers.encode.objects import by_kind, rejection
@@ -17,7 +17,13 @@ ASSESSMENTS = {
     "assessment-photograph": assessments.on_a_photograph,
     "assessment-no-finding": assessments.without_findings,
 }
-SHAPES = (*analyses.shapes(), *ASSESSMENTS)
+COMPARISONS = {
+    "ct-compared": comparisons.grown,
+    "ct-compared-segmented": comparisons.grown_with_outlines,
+    "ct-earlier-listed": comparisons.listed,
+    "ct-nothing-before": comparisons.nothing_before,
+}
+SHAPES = (*analyses.shapes(), *ASSESSMENTS, *COMPARISONS)
 KEY_IMAGES, REJECTION = "key-images", "rejection"
 ONE_OF_EACH = (*(shape for shape in SHAPES if shape != "ct-findings-2d"), KEY_IMAGES, REJECTION)
 ROOTS = dict.fromkeys((KEY_IMAGES, REJECTION), "Found Root Template TID_2010 (KeyObjectSelection)")
@@ -41,6 +47,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (selection,) = by_kind.encode_kind(ResultKind.KEY_IMAGES, analyses.shapes()["ct-findings"])
     rejected = rejection.encode(analyses.shapes()["skin-segmented"], analyses.OUTDATED, destination="pacs")
     assessed = {name: make() for name, make in ASSESSMENTS.items()}
+    assessed |= {name: document.encode(make()) for name, make in COMPARISONS.items()}
     for name, made in ((KEY_IMAGES, selection), (REJECTION, rejected), *assessed.items()):
         paths[name] = folder / f"{name}.dcm"
         paths[name].write_bytes(made.content)

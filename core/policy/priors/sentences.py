@@ -1,0 +1,110 @@
+"""The comparison with earlier results in words, the same in reports, pages and the API."""
+
+from collections.abc import Sequence
+
+from core.concepts.measured_values import format_measured
+from core.policy.priors.choice import PriorRule
+from core.policy.priors.growth import LUNG_RADS_MM, is_lung_rads_growth
+from core.policy.routes.route_sentences import join_words, keyword_in_words
+from core.records import Change, Finding, FindingComparison, PriorFinding, PriorResult
+
+TO_BE_CHECKED = "Matched automatically by place and size: the reader has to check each match in both examinations."
+NOT_MATCHED_TO_FINDINGS = "Its findings are listed and not matched to those of this result."
+MOST_LISTED = 5
+CHANGES = {
+    Change.WITHIN_ERROR: "within the measuring error",
+    Change.LARGER: "larger, beyond the measuring error",
+    Change.SMALLER: "smaller, beyond the measuring error",
+}
+
+
+def rule_in_words(rule: PriorRule) -> str:
+    """Return the rule of a route as a sentence."""
+    many = "the last earlier result" if rule.count == 1 else f"up to {rule.count} earlier results"
+    keywords = [keyword_in_words(keyword) for keyword in rule.same]
+    alike = f" of the same {join_words(keywords, 'and')}" if keywords else ""
+    return f"Compare with {many} of the patient by this model{alike}, from studies of up to {rule.within_days} days before."
+
+
+def nothing_earlier(rule: PriorRule) -> str:
+    """Return the sentence of a result for which no earlier one was found."""
+    return f"No earlier result of this model within {rule.within_days} days was found for the patient: nothing was compared."
+
+
+def date_in_words(study_date: str) -> str:
+    """Return a DICOM date (DA) as 2026-11-20."""
+    return f"{study_date[:4]}-{study_date[4:6]}-{study_date[6:]}" if len(study_date) == 8 else study_date
+
+
+def days_in_words(days: int) -> str:
+    """Return how many days lie between an earlier examination and this one."""
+    return "the same day" if days == 0 else "1 day before" if days == 1 else f"{days} days before"
+
+
+def prior_in_words(prior: PriorResult) -> str:
+    """Return the line about one earlier result: when, by which version, and its findings."""
+    named = f"{date_in_words(prior.study_date)} ({days_in_words(prior.days)}, version {prior.model_version}, job {prior.job_id})"
+    if not prior.findings:
+        return f"Earlier result of {named}: no finding."
+    lines = [_listed(finding) for finding in prior.findings[:MOST_LISTED]]
+    if (more := len(prior.findings) - MOST_LISTED) > 0:
+        lines.append(f"{more} more")
+    many = "1 finding" if len(prior.findings) == 1 else f"{len(prior.findings)} findings"
+    return f"Earlier result of {named}: {many}: {'; '.join(lines)}."
+
+
+def _listed(finding: PriorFinding) -> str:
+    size = "" if finding.diameter_mm is None else f" {format_measured(finding.diameter_mm, 'mm')}"
+    where = f", {finding.where}" if finding.where else ""
+    return f"{finding.number} {finding.meaning}{size}{where}{', rejected by a clinician' if finding.rejected else ''}"
+
+
+def comparison_in_words(said: FindingComparison) -> str:
+    """Return the sentence about one finding."""
+    then = f"{date_in_words(said.study_date)} ({days_in_words(said.days)}, version {said.model_version})"
+    if said.finding is None:
+        return f"No comparable finding was found in the result of {then}: {said.reason}. This does not say that it is new."
+    parts = [f"Probably finding {said.finding} of {then}, matched automatically and to be checked by the reader"]
+    if said.volume_mm3_before is not None:
+        volume = f"volume then {format_measured(said.volume_mm3_before, 'mm3')}"
+        if said.volume_percent is not None and said.volume_difference_mm3 is not None:
+            volume += f", difference {_signed(said.volume_difference_mm3, 'mm3')} ({said.volume_percent:+.0f} %)"
+        parts.append(volume)
+    if said.diameter_mm_before is not None:
+        diameter = f"diameter then {format_measured(said.diameter_mm_before, 'mm')}"
+        if said.diameter_difference_mm is not None:
+            diameter += f", difference {_signed(said.diameter_difference_mm, 'mm')}"
+        parts.append(diameter)
+    parts.append(CHANGES.get(said.change, f"not judged: {said.reason}"))
+    if said.doubling_days is not None:
+        parts.append(f"volume doubling time {said.doubling_days:.0f} days")
+    if is_lung_rads_growth(said.mean_axis_difference_mm, said.days):
+        parts.append(f"the mean axis has grown by more than {LUNG_RADS_MM:g} mm within 12 months, the limit of Lung-RADS 2022")
+    return f"{'; '.join(parts)}."
+
+
+def without_counterpart(findings: Sequence[Finding], prior: PriorResult) -> str:
+    """Return the sentence on findings of the earlier result that no finding of this one matches; "" where there are none."""
+    matched = {finding.comparison.finding for finding in findings if finding.comparison is not None}
+    others = [str(one.number) for one in prior.findings if one.number not in matched and not one.rejected]
+    if not others:
+        return ""
+    which = "finding" if len(others) == 1 else "findings"
+    return f"To {which} {join_words(others, 'and')} of that result none of this one was matched: this does not say that it has gone."
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'+' if value > 0 else ''}{format_measured(value, unit)}"
+
+
+def compared_in_short(findings: Sequence[Finding], priors: Sequence[PriorResult], rule: PriorRule) -> str:
+    """Return one sentence for a summary: with what the result was compared, and how many findings were matched."""
+    if not priors:
+        return nothing_earlier(rule)
+    said = [finding.comparison for finding in findings if finding.comparison is not None]
+    if not said:
+        dates = join_words([date_in_words(prior.study_date) for prior in priors], "and")
+        return f"Earlier results of {dates} are listed, without a match of findings."
+    matched = sum(one.finding is not None for one in said)
+    newest = date_in_words(priors[0].study_date)
+    return f"{matched} of {len(said)} findings matched automatically to the result of {newest}: the reader has to check this."
