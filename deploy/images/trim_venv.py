@@ -20,6 +20,7 @@ UNUSED = (
     *("torch/include", "torch/share", "torch/test", "numpy/_core/include", "numpy/_core/lib"),
     *("pydicom/data/test_files", "alembic/testing", "sqlalchemy/testing", "sqlalchemy/orm"),
     *("sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle", "sqlalchemy/dialects/mssql", "numpy/distutils", "pynetdicom/apps"),
+    *("onnx/backend", "onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools"),
     *(
         f"sqlalchemy/ext/{name}"
         for name in ("asyncio", "mypy", "declarative", "associationproxy.py", "automap.py", "hybrid.py", "mutable.py")
