@@ -77,7 +77,7 @@ def check_receiving(database: Database) -> None:
     reasons = [alert.subject for alert in current_alerts(database) if alert.kind == PAUSED]
     if reasons:
         words = ", ".join(PAUSE_REASONS.get(reason, reason) for reason in reasons)
-        raise NotNow(f"the node accepts no images at the moment: {words}. The upload goes on by itself", 503)
+        raise NotNow(f"the node accepts no images at the moment: {words}", 503)
 
 
 def free_bytes(settings: Settings) -> int:

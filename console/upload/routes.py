@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
+from console.formats import format_sentence
 from console.parameters import RowId
 from console.upload.body import append_body, read_body
 from console.upload.body_map import body_map
@@ -128,7 +129,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
                 finally:
                     await run_in_threadpool(piece.sync)
         except NotNow as error:
-            return _refused(error.status, error.message)
+            return _refused(error.status, f"{error.message}. The upload goes on by itself")
         except PieceRefused as error:
             return JSONResponse({**file_state(file), "offset": error.offset}, status_code=423 if error.busy else 409)
         except ClientDisconnect:
@@ -168,4 +169,4 @@ def _is(request: Request, content_type: str) -> bool:
 
 def _refused(status: int, message: str) -> Response:
     headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else None
-    return JSONResponse({"message": message}, status_code=status, headers=headers)
+    return JSONResponse({"message": f"{format_sentence(message).rstrip('.')}."}, status_code=status, headers=headers)

@@ -127,7 +127,7 @@ export class Controls {
     const box = one("#message");
     box.hidden = title === null;
     box.classList.toggle("busy", busy);
-    document.body.classList.toggle("empty", title !== null && !busy);
+    document.body.classList.toggle("no-images", title !== null && !busy);
     one("h2", box).textContent = title ?? "";
     one("p", box).textContent = text;
     if (title !== null && !busy) this.announce(`${title}. ${text}`);

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route
 
 from tests.console.viewer.conftest import ViewerNode
+from tests.support.records import Sender, scalar
 
 
 def _break(page: Page, pattern: str, times: int, act: Callable[[Route], None]) -> list[str]:
@@ -54,3 +55,16 @@ def test_a_photograph_that_cannot_be_read_is_said_so(page: Page, node: ViewerNod
     page.goto(f"{node.console.url}/viewer/{node.photograph}")
     page.wait_for_selector("#message h2:has-text('The photograph cannot be displayed')")
     assert "The node does not answer." in page.inner_text("#message")
+
+
+def test_where_no_image_can_be_displayed_head_and_findings_stay_in_their_places(page: Page, node: ViewerNode) -> None:
+    Sender(node.database).send(1, study="1.2.8900", series="1.2.8900.1")
+    unit = scalar(
+        node.database, "SELECT u.id FROM units u JOIN series se ON se.id = u.series_id WHERE se.series_instance_uid = '1.2.8900.1'"
+    )
+    page.goto(f"{node.console.url}/viewer/{unit}")
+    page.wait_for_selector("#message:not(.busy):not([hidden]) >> text=missing")
+    head = page.locator("header.top").bounding_box()
+    assert head is not None
+    assert (head["x"], head["y"], head["width"]) == (0, 0, 1280)
+    assert page.evaluate("getComputedStyle(document.getElementById('findings')).textAlign") == "start"
