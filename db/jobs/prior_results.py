@@ -1,7 +1,7 @@
 """The earlier results with which the result of a job is compared: chosen once, in the transaction of the first attempt, and read by all.
 
 What is chosen is stored with the job, and what could change later is stored with it: which findings a clinician had rejected, and which
-report each destination had stored. Findings of a result never change. So every attempt encodes the same bytes (docs/decisions/0053).
+report each destination had stored. Findings of a result never change. So every attempt says the same (docs/decisions/0053).
 """
 
 import json

@@ -78,7 +78,7 @@ def comparison_in_words(said: FindingComparison) -> str:
     parts.append(CHANGES.get(said.change, f"not judged: {said.reason}"))
     if said.doubling_days is not None:
         parts.append(f"volume doubling time {said.doubling_days:.0f} days")
-    if is_lung_rads_growth(said.mean_axis_difference_mm, said.days):
+    if said.change != Change.NOT_JUDGED and is_lung_rads_growth(said.mean_axis_difference_mm, said.days):
         parts.append(f"the mean axis has grown by more than {LUNG_RADS_MM:g} mm within 12 months, the limit of Lung-RADS 2022")
     return f"{'; '.join(parts)}."
 

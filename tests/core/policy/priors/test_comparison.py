@@ -1,6 +1,7 @@
 """What is said of a finding after the comparison with an earlier result, in values and in words."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -72,6 +73,10 @@ def test_growth_by_lung_rads_is_named() -> None:
     prior = earlier_result(replace(earlier_nodule(1, 200.0), mean_axis_mm=6.0))
     assert "grown by more than 1.5 mm within 12 months" in comparison_in_words(said_of(512.0, prior))
     assert "Lung-RADS" not in comparison_in_words(said_of(512.0, replace(prior, days=400)))
+    other_version = said_of(512.0, replace(prior, pipeline_digest="e" * 64))
+    stored = FindingComparison(**json.loads(json.dumps(asdict(other_version))))  # its change is text, as the console reads it
+    assert comparison_in_words(stored) == comparison_in_words(other_version)
+    assert "Lung-RADS" not in comparison_in_words(stored)
 
 
 def test_without_a_match_nothing_is_called_new() -> None:
