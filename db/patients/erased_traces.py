@@ -21,7 +21,7 @@ _UPLOADS = text("""
 """)
 _REQUESTS = text(f"""
     SELECT id, state, sop_class_uids, sop_instance_uids FROM source_commitment_requests
-    WHERE id IN (SELECT found.id FROM ({COMMITMENT_REQUESTS}) AS found) ORDER BY id FOR UPDATE
+    WHERE id = ANY(ARRAY(SELECT found.id FROM ({COMMITMENT_REQUESTS}) AS found)) ORDER BY id FOR UPDATE
 """)
 _UIDS = text(f"SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES}")
 _HELD = text("SELECT sop_instance_uid FROM instances WHERE sop_instance_uid = ANY(:uids)")

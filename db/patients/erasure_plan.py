@@ -57,8 +57,7 @@ _WAITING = {
     "deliveries that wait for storage commitment": f"SELECT count(*) FROM {_DELIVERIES} AND d.state = 'stored' AND d.commit_wanted",
     "assessments that wait": f"SELECT count(*) FROM {_ASSESSMENTS} AND a.state = 'queued'",
     "storage commitment requests that wait for their answer": f"""
-        SELECT count(*) FROM ({COMMITMENT_REQUESTS}) AS listed JOIN source_commitment_requests c ON c.id = listed.id
-        WHERE c.state = 'pending'
+        SELECT count(*) FROM ({COMMITMENT_REQUESTS}) AS listed WHERE listed.state = 'pending'
     """,
     "uploaded files that wait": f"SELECT count(*) {_OF_FILES} WHERE state IN ('receiving', 'received')",
 }

@@ -10,10 +10,11 @@ UPLOADED_FILES = """
 """
 """Files ``f`` of uploads ``p``: their images are in the studies, or the uploader has stated the Patient ID, which has no issuer there."""
 COMMITMENT_REQUESTS = f"""
-    SELECT a.id, count(*) AS instances FROM (SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES}) AS held
-    JOIN source_commitment_requests a ON a.sop_instance_uids @> ARRAY[held.sop_instance_uid] GROUP BY a.id
+    SELECT a.id, a.source, a.state, a.received_at, a.answered_at, count(*) AS instances
+    FROM unnest(ARRAY(SELECT DISTINCT i.sop_instance_uid FROM {IMAGES} {OF_STUDIES})) AS held (uid)
+    JOIN source_commitment_requests a ON a.sop_instance_uids @> ARRAY[held.uid] GROUP BY a.id
 """
-"""Requests of sources that list images of the studies."""
+"""Requests of sources that list images of the studies, with the number of these. The array lets both parts be found by their indexes."""
 OF_ANOTHER_PERSON = """
     (coalesce(nullif(i.header ->> 'patient_id', ''), :patient_id) <> :patient_id
      OR coalesce(nullif(i.header ->> 'issuer_of_patient_id', ''), :issuer) <> :issuer AND :issuer <> '')

@@ -80,8 +80,8 @@ _PARTS = {
     "verdicts": f"SELECT v.* FROM verdicts v JOIN {JOBS} ON j.id = v.job_id {OF_STUDIES} ORDER BY v.id",
     "releases": f"SELECT l.* FROM result_releases l JOIN {JOBS} ON j.id = l.job_id {OF_STUDIES} ORDER BY l.id",
     "commitment_requests": f"""
-        SELECT c.id, c.source, c.state, c.received_at, c.answered_at, found.instances
-        FROM ({COMMITMENT_REQUESTS}) AS found JOIN source_commitment_requests c ON c.id = found.id ORDER BY c.id
+        SELECT found.id, found.source, found.state, found.received_at, found.answered_at, found.instances
+        FROM ({COMMITMENT_REQUESTS}) AS found ORDER BY found.id
     """,
     "uploads": f"""
         SELECT f.id, f.upload_id, p.actor, p.statement, p.created_at, f.name, f.size_bytes, f.state
