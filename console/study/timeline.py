@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.counted import counted
-from core.states import DeliveryState
+from core.states import DeliveryState, Outcome
 from db.worklist.study import JobDetails, UnitDetails
 
 DONE, NOW, PROBLEM, OPEN = "done", "now", "problem", "open"
@@ -44,6 +44,8 @@ def _of_job(job: JobDetails) -> Iterator[Step]:
     if row.state in ("failed", "quarantined"):
         last = job.attempts[-1].ended_at if job.attempts else None
         yield Step("Analysis failed", PROBLEM, last, f"{row.reason} ({counted(row.attempts, 'attempt')})")
+    elif row.inferred_at is not None and row.outcome == Outcome.NOT_ANALYSED:
+        yield Step("Not analysed", PROBLEM, row.inferred_at, row.reason)
     elif row.inferred_at is not None:
         seconds = sum(value or 0.0 for value in (row.prepare_s, row.infer_s, row.encode_s))
         yield Step("Analysed", DONE, row.inferred_at, ", ".join(part for part in (f"{seconds:.1f} s", tries) if part))

@@ -122,6 +122,9 @@ def test_each_step_says_in_words_how_far_it_is(browser: Browser, database: Datab
     assert "<strong>Not delivered to pacs yet</strong>" in browser.get(first).text
     run(database, "UPDATE deliveries SET state = 'held', note = 'not valid'")
     assert "<strong>Not delivered to pacs</strong>" in browser.get(first).text
+    run(database, "UPDATE jobs SET outcome = 'not_analysed', reason = 'slices are missing' WHERE inferred_at IS NOT NULL")
+    assert "<strong>Not analysed</strong>" in browser.get(first).text
+    assert "<strong>Analysed</strong>" not in browser.get(first).text
 
 
 def test_a_unit_that_no_route_took_shows_why(browser: Browser, database: Database) -> None:
