@@ -27,7 +27,7 @@ Routes = tuple[str, ...]
 
 
 class TrialUnits:
-    """The units that a trial takes, the latest first, in 10 bytes each; what else is known of them is counted.
+    """The units that a trial takes, the latest first, in 11 bytes each; what else is known of them is counted.
 
     Attributes
     ----------
