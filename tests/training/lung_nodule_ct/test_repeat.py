@@ -11,7 +11,9 @@ from core.policy.priors.matching import PlacedFinding
 from core.records import Change, OrganPlace
 from tests.support.lung_like import SPACING_MM, small_chest, write_lung_folder
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds
+from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.repeat import measure
+from training.lung_nodule_ct.repeat.grown import judge_growth, paste_twice
 from training.lung_nodule_ct.repeat.measure import SeenFinding, compare, summarise, true_partners
 from training.lung_nodule_ct.repeat.second_examination import REPOSITIONINGS, Repositioning, examine_again
 
@@ -70,10 +72,29 @@ def test_the_whole_measurement_on_made_up_volumes(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(measure, "BOTH", 2)
     monkeypatch.setattr(measure, "ONE", 1)
     monkeypatch.setattr(measure, "REPOSITIONINGS", {"little": REPOSITIONINGS["little"]})
-    data, out, said = write_lung_folder(tmp_path / "data"), tmp_path / "out", []
+    said: list[str] = []
+    data, out = write_lung_folder(tmp_path / "data"), tmp_path / "out"
     figures = measure.measure(data, out, progress=said.append)
     assert set(figures) == {"little", "all"}
     assert len(said) == 1
     assert json.loads((out / "repeated.json").read_text()) == figures
     assert measure.measure(data, out, progress=said.append) == figures
     assert len(said) == 1
+
+
+def test_growth_is_counted_where_the_nodule_is_marked_in_both_and_matched() -> None:
+    first, spacing = [seen(1, 0.1), seen(2, 0.5), seen(3, 0.9)], (1.0, 1.0, 1.0)
+    second = [seen(1, 0.11, volume_mm3=500.0), seen(2, 0.5, volume_mm3=220.0)]
+    centres = [(20.0, 50.0, 50.0), (100.0, 50.0, 50.0), (180.0, 50.0, 50.0), (150.0, 50.0, 50.0)]
+    assert judge_growth(first, second, centres, spacing) == {"pasted": 4, "marked": 2, "matched": 2, "larger": 1, "within_error": 1}
+
+
+def test_the_second_chest_has_the_same_nodules_with_more_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real_backgrounds, "series_folders", lambda _: [])
+    data = write_lung_folder(tmp_path / "data")
+    backgrounds = read_backgrounds(data, 0)
+    series, nodules = backgrounds[0].prepare(), read_other_nodules(data, backgrounds)
+    first, second, centres = paste_twice(series, nodules, np.random.default_rng(3), 1, 4.0)
+    assert len(centres) == 1
+    volumes = [int((hu > series.hu + 200).sum()) for hu in (first, second)]
+    assert 2.0 < volumes[1] / volumes[0] < 6.0

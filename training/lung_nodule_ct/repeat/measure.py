@@ -82,17 +82,17 @@ def _examined(
     rng = np.random.default_rng([SEED, 53, zlib.crc32(background.name.encode())])
     shared, _, _ = paste_nodules(series, nodules, rng, BOTH)
     first, second = (paste_nodules(replace(series, hu=shared), nodules, rng, ONE)[0] for _ in range(2))
-    seen_first = [_seen(one, lambda index: index) for one in _found(model, first, series.spacing_mm)]
+    seen_first = [seen_finding(one, lambda index: index) for one in find_nodules(model, first, series.spacing_mm)]
     for name, change in REPOSITIONINGS.items():
         again = examine_again(second, series.spacing_mm, change)
-        seen_second = [_seen(one, again.in_first) for one in _found(model, again.hu, again.spacing_mm)]
+        seen_second = [seen_finding(one, again.in_first) for one in find_nodules(model, again.hu, again.spacing_mm)]
         kept = {"spacing_mm": series.spacing_mm, "first": [_as_dict(one) for one in seen_first]}
         paths[name].write_text(json.dumps({**kept, "second": [_as_dict(one) for one in seen_second]}), encoding="utf-8")
         progress(f"{background.name}, {name}: {len(seen_first)} and {len(seen_second)} findings")
     return paths
 
 
-def _found(model: runtime.Model, hu: np.ndarray, spacing_mm: Spacing) -> list[tuple[int, Finding, Index]]:
+def find_nodules(model: runtime.Model, hu: np.ndarray, spacing_mm: Spacing) -> list[tuple[int, Finding, Index]]:
     """The findings of a volume with their numbers and native (z, y, x) indexes."""
     uids = tuple(f"2.25.{number + 1}" for number in range(len(hu)))
     affine = np.diag([spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
@@ -101,7 +101,8 @@ def _found(model: runtime.Model, hu: np.ndarray, spacing_mm: Spacing) -> list[tu
     return [(number, one, volume.index(one.position_mm)) for number, one in enumerate(findings, 1) if one.position_mm is not None]
 
 
-def _seen(found: tuple[int, Finding, Index], in_first: Callable[[Index], Index]) -> SeenFinding:
+def seen_finding(found: tuple[int, Finding, Index], in_first: Callable[[Index], Index]) -> SeenFinding:
+    """A finding with its place in the first examination. ``in_first`` maps an index of the examination in which it was found."""
     number, finding, index = found
     side = "" if finding.side is None else finding.side.meaning
     placed = PlacedFinding(number, side, finding.place, finding.diameter_mm)
@@ -134,16 +135,17 @@ def true_partners(first: Sequence[SeenFinding], second: Sequence[SeenFinding], s
     for one in second if first else ():
         near = _nearest(one, first, spacing_mm)
         radius = max((near.placed.diameter_mm or 0.0) / 2, LEAST_REACH_MM)
-        if _nearest(near, second, spacing_mm) is one and _apart_mm(one, near, spacing_mm) <= radius:
+        if _nearest(near, second, spacing_mm) is one and apart_mm(one, near, spacing_mm) <= radius:
             partners[one.placed.number] = near.placed.number
     return partners
 
 
 def _nearest(one: SeenFinding, others: Sequence[SeenFinding], spacing_mm: Spacing) -> SeenFinding:
-    return min(others, key=lambda other: _apart_mm(one, other, spacing_mm))
+    return min(others, key=lambda other: apart_mm(one, other, spacing_mm))
 
 
-def _apart_mm(one: SeenFinding, other: SeenFinding, spacing_mm: Spacing) -> float:
+def apart_mm(one: SeenFinding, other: SeenFinding, spacing_mm: Spacing) -> float:
+    """Distance of the places of two findings in the first examination."""
     return float(np.linalg.norm(np.subtract(one.centre, other.centre) * spacing_mm))
 
 
