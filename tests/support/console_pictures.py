@@ -18,7 +18,7 @@ from db.schema.upgrade import upgrade_schema
 from deploy.demo.viewer.prerequisites import find_chromium
 from deploy.local.embedded.postgres import EmbeddedPostgres
 from tests.support.console import PASSWORD, RunningConsole
-from tests.support.filled_console import fill_node, use_console
+from tests.support.filled_console import fill_node, keep_roles_alive, use_console
 from tests.support.memory_folder import memory_folder
 
 WIDTH_PX, HEIGHT_PX = 1280, 800
@@ -89,6 +89,7 @@ def main(folder: Path) -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
             for picture in PICTURES:
                 chain(database)
+                keep_roles_alive(database)
                 take_picture(browser, console.url, values, picture, folder)
             browser.close()
     finally:

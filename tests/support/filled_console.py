@@ -66,10 +66,15 @@ def fill_node(database: Database, folder: Path, *, slices: int = 24, size: int =
         "UPDATE deliveries SET state = 'stored', stored_at = node_now(), attempts = 1; "
         "UPDATE jobs SET state = 'delivered' WHERE state = 'reported'",
     )
-    for role in ("listen", "conduct", "relay", "worker", "send"):
-        record_heartbeat(database, role, f"{role}@node:1", {})
+    keep_roles_alive(database)
     add_users(database)
     return _values(database, unit)
+
+
+def keep_roles_alive(database: Database) -> None:
+    """Record a heartbeat of each role."""
+    for role in ("listen", "conduct", "relay", "worker", "send"):
+        record_heartbeat(database, role, f"{role}@node:1", {})
 
 
 def _earlier_study(database: Database, patient: Identity) -> int:
@@ -119,7 +124,8 @@ def _unfinished_studies(database: Database) -> None:
     claim(database)
     run(
         database,
-        "UPDATE jobs SET state = 'quarantined', reason = 'the worker ran out of memory', worker = NULL, token = NULL, lease_until = NULL",
+        "UPDATE jobs SET state = 'quarantined', reason = 'the worker ran out of memory', worker = NULL, token = NULL, lease_until = NULL "
+        "WHERE state = 'running'",
     )
     complete(database, plan(priority=Priority.URGENT), study="1.2.2")
     claim(database)
