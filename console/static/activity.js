@@ -6,7 +6,7 @@
   const TELL_EVERY_MS = 20000;
   const ASK_EVERY_MS = 60000;
   const WARN_S = 90; // asked once a minute, it is told at least half a minute before the end
-  const UNUSED = "Nothing has been done here for a while: in about a minute you will be signed out. Press a key to stay signed in.";
+  const UNUSED = "Nothing has been done here for a while: in about a minute you will be signed out. Press a key, or touch the page, to stay signed in.";
   const OLD = "Your session ends in about a minute. Save what you have begun, and sign in again.";
   let told = -TELL_EVERY_MS;
   let answering = false; // somebody stays: the answer is awaited

@@ -117,7 +117,7 @@ def _check(context: BrowserContext, paths: list[str]) -> tuple[list[str], list[s
     pages: list[str] = []
     found: list[str] = []
     for path in paths:
-        reply = context.request.get(path, max_redirects=0)
+        reply = context.request.get(path, max_redirects=0, headers={"Sec-Fetch-Dest": "document"})
         if not reply.headers.get("content-type", "").startswith("text/html") or not reply.text().startswith("<!doctype html>"):
             continue
         pages.append(path)

@@ -87,7 +87,7 @@ def test_a_page_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Pag
 @pytest.mark.parametrize(
     ("change", "said", "stays"),
     [
-        ("last_seen_at = node_now() - interval '1760 seconds'", "Press a key to stay signed in.", True),
+        ("last_seen_at = node_now() - interval '1760 seconds'", "Press a key, or touch the page, to stay signed in.", True),
         ("created_at = node_now() - interval '43160 seconds'", "Save what you have begun", False),
     ],
 )
