@@ -112,17 +112,18 @@ def test_every_plane_hangs_in_the_usual_way_with_what_lies_on_it(page: Page, nod
         expected = np.floor(np.clip((planes[name] - (-600 - 750)) / 1500 * 255, 0, 255) + 0.5)
         assert np.array_equal(shown, expected), f"{name} of a series stored {stored}"
         assert np.abs(np.array(view["heat"]) - np.array(places[name]) - 0.5).max() <= 4, "within a cell of the nodule"
-    for view in views:
+    for number in range(len(views)):
         page.evaluate(f"async () => {{ {_VIEWER} viewer.model.chosen = null; }}")
-        page.mouse.click(*view["page"])
+        page.mouse.click(*page.evaluate(_VIEWS, places)[number]["page"])
         page.wait_for_selector('ol.findings [data-finding="1"][aria-current=true]')  # its outline lies there
         page.evaluate(FRAMES_DRAWN)
-    for view in views:
+    for number in range(len(views)):
         form = "#verdict-box details.missed"
         page.evaluate(f"document.querySelector('{form}').open = true")
         page.locator(f"{form} [data-mark]").click()
         page.evaluate(f"for (const name of ['row', 'column']) document.querySelector(`{form} [name=${{name}}]`).value = ''")
-        page.mouse.click(*view["page"])
+        page.evaluate(FRAMES_DRAWN)
+        page.mouse.click(*page.evaluate(_VIEWS, places)[number]["page"])  # the views may have moved when the form was opened
         page.wait_for_function(f"() => document.querySelector('{form} [name=row]').value !== ''")
         row, column = (float(page.input_value(f"{form} [name={name}]")) for name in ("row", "column"))
         z = volume.sop_instance_uids.index(page.input_value(f"{form} [name=image]"))
