@@ -265,7 +265,7 @@ def waiting_objects(database: Database) -> None:
     run(
         database,
         """INSERT INTO deliveries (job_id, report_id, destination, priority, state)
-           SELECT job_id, id, 'pacs', 'routine', 'pending' FROM reports WHERE kind IN ('assessment', 'rejection')""",
+           SELECT job_id, id, 'pacs', 'routine', 'pending' FROM reports WHERE kind IN ('assessment', 'rejection') ORDER BY id""",
     )
 
 
