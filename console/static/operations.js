@@ -20,6 +20,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   const behind = document.getElementById("behind");
   let readAt = performance.now();
   let timer = null;
+  let asked = false; // by the person, who wants the lists also where a form is open
   function inUse() {
     const lists = document.getElementById("lists"), selected = getSelection();
     return lists.contains(document.activeElement) || lists.querySelector("details.act[open], .answered") !== null
@@ -41,8 +42,17 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     clearTimeout(timer);
     timer = setTimeout(look, ms, true);
   }
+  // A form that was opened after the request must not be closed by the answer.
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target?.id !== "lists") return;
+    if (!asked && inUse()) {
+      event.detail.shouldSwap = false;
+      behind.hidden = false;
+    }
+    asked = false;
+  });
   document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target?.id === "lists") behind.hidden = true; });
-  behind.querySelector("button").addEventListener("click", () => { behind.hidden = true; read(); });
+  behind.querySelector("button").addEventListener("click", () => { behind.hidden = true; asked = true; read(); });
   document.addEventListener("visibilitychange", () => lookIn(0));
   followChanges((seconds) => lookIn(Math.max(1000 * Math.random() * seconds, SHORTEST_MS - (performance.now() - readAt))));
 })();

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from db.engine import Database
 from db.notify import notify
@@ -57,6 +57,20 @@ def test_a_form_that_is_being_filled_in_stays_and_the_change_is_offered(page: Pa
     page.click("#behind button")
     page.wait_for_selector("#lists td:has-text('out of memory')")
     assert page.locator("#behind").is_hidden()
+
+
+def test_a_form_that_is_opened_while_the_lists_are_read_stays(page: Page, database: Database) -> None:
+    """The answer closed it: a reason that was being typed was gone."""
+    held: list[Route] = []
+    page.route("**/operations", lambda route: held.append(route) if "x-live" in route.request.headers else route.continue_())
+    with page.expect_request(lambda request: "x-live" in request.headers):
+        page.goto("/operations")
+        _fail(database, "out of memory")
+    page.click("#lists details.act summary:has-text('Cancel')")
+    page.fill("#lists details.act[open] input[name=reason]", "wrong patient")
+    held[0].continue_()
+    page.wait_for_selector("#behind:not([hidden])")
+    assert page.input_value("#lists details.act[open] input[name=reason]") == "wrong patient"
 
 
 def test_the_answer_of_a_command_is_told_in_a_sentence_also_after_a_failed_request(page: Page, database: Database) -> None:
