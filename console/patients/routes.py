@@ -62,7 +62,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Queue the erasure for the conductor, where the form is complete and nothing forbids it now."""
         patient = PatientKey(_field(form, "patient_id"), _field(form, "issuer"))
         if not patient.patient_id or max(len(patient.patient_id), len(patient.issuer)) > LONGEST_ID:
-            return _page(request, status=422, error="The form names nobody: begin with the Patient ID.")
+            return _page(request, status=422, error="The form has no Patient ID: enter it first.")
         try:
             args = _ordered(database, patient, form)
         except NodeError as problem:

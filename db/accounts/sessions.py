@@ -52,7 +52,7 @@ class SessionLimits:
 class Session:
     """A valid session with its user. ``confirmed``: the second factor was accepted, or is not needed.
 
-    ``idle_left_s``: seconds after which it ends unless somebody uses it; ``age_left_s``: seconds after which it ends in any case.
+    ``idle_left_s``: seconds after which it ends unless it is used; ``age_left_s``: seconds after which it ends in any case.
     """
 
     id: int

@@ -80,7 +80,7 @@ def _erase_requests(connection: Connection, erasure: Erasure) -> int:
     """Take the images of the studies from the requests that list them; a request that lists nothing else is deleted.
 
     What the node does not hold, such as an image that it refused, goes too: it was listed with images of the person. Not of a request that
-    waits for its answer: the source is told that it is not held.
+    waits for its answer, which then says that the node does not hold it.
     """
     values = {"studies": list(erasure.studies)}
     requests = connection.execute(_REQUESTS, values).all()

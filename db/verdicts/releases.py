@@ -58,7 +58,7 @@ def release_held(connection: Connection, job: Any, destinations: Sequence[str], 
 def keep_unreleased(connection: Connection, result: LockedResult, destinations: Sequence[str], *, actor: str, user: str) -> None:
     """Hold a result on, or end its deliveries, at destinations to which the verdicts do not release it. The job is locked.
 
-    Where every finding was rejected, nothing is left that anybody would look for there, and nobody has to act: the deliveries count as
+    Where every finding was rejected, no result is left to be read there and no action is needed: the deliveries count as
     done. A later verdict takes that back.
     """
     note = rejected_note(user) if result.rejected else AMENDED_NOTE if result.judged else WAITING_NOTE

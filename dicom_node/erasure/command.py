@@ -27,11 +27,11 @@ def erasing(settings: Settings, database: Database) -> Handler:
         Raises
         ------
         NodeError
-            The command names nobody, something forbids the erasure now, or it was interrupted.
+            The command has no Patient ID, something forbids the erasure now, or it was interrupted.
         """
         patient = PatientKey(command.args.get("patient_id", ""), command.args.get("issuer", ""))
         if not patient.patient_id:
-            raise NodeError("the command names nobody", hint="open the page of erasures, or use `dicom-node patients erase`")
+            raise NodeError("the command has no Patient ID", hint="open the page of erasures, or use `dicom-node patients erase`")
         blobs = open_blobs(settings)
         if not blobs.removes:
             raise NodeError("the conductor cannot remove files: its store is on another node", hint="run `dicom-node patients erase` there")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.policy.priors.choice import PriorRule
-from core.policy.priors.matching import NONE_NEAR
+from core.policy.priors.finding_matches import NONE_NEAR
 from core.records import Change, FindingComparison
 from core.states import Priority, ResultKind
 from db.accounts.invitations import invite_user

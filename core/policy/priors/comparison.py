@@ -6,8 +6,8 @@ from dataclasses import replace
 from core.concepts import codes
 from core.concepts.measured_values import round_measured
 from core.policy.priors import growth
+from core.policy.priors.finding_matches import Match, PlacedFinding, match_findings
 from core.policy.priors.growth import MeasuringError
-from core.policy.priors.matching import Match, PlacedFinding, match_findings
 from core.records import Change, Finding, FindingComparison, PriorFinding, PriorResult
 
 OTHER_PIPELINE = "it was measured by another version of the model, so that the difference may come from the version"

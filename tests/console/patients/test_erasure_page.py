@@ -106,7 +106,7 @@ def _mixed(database: Database, _blobs: Blobs) -> None:
         (_nothing, {"confirmation": ""}, "The typed Patient ID is another one"),
         (_nothing, {"reason": " "}, "Give a reason of 1 to 300 characters"),
         (_nothing, {"reason": "asked by Erna"}, "The reason names the person"),
-        (_nothing, {"patient_id": ""}, "The form names nobody"),
+        (_nothing, {"patient_id": ""}, "The form has no Patient ID"),
         (_nothing, {"issuer": "HOSPITAL B"}, "Nothing is stored of this person"),
         (_running, {"cancel": "yes"}, "The node works with the data: 1 analyses that run"),
         (_queued, {}, "Work with the data waits: 1 analyses that wait"),
@@ -168,7 +168,7 @@ def test_a_command_without_a_person_erases_nobody(
     receive_images(database, blobs, 701, PatientKey(""), (b"one",))
     enqueue_command(database, "patient.erase", {"subject": "x", "reason": "request 17"}, "user:admin")
     carry_out()
-    assert "the command names nobody" in browser.get("/patients").text
+    assert "the command has no Patient ID" in browser.get("/patients").text
     assert scalar(database, "SELECT count(*) FROM studies") == 1
     browser.open("/operations")
     reply = browser.send_form("/operations/commands", kind="patient.erase", subject="x", reason="request 17")

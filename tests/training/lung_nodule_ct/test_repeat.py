@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.policy.priors.matching import PlacedFinding
+from core.policy.priors.finding_matches import PlacedFinding
 from core.records import Change, OrganPlace
 from tests.support.lung_like import SPACING_MM, small_chest, write_lung_folder
 from training.lung_nodule_ct.real import backgrounds as real_backgrounds

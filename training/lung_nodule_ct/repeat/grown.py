@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.policy.priors.finding_matches import match_findings
 from core.policy.priors.growth import judge_volumes
-from core.policy.priors.matching import match_findings
 from core.records import Change
 from models import runtime
 from models.ct.isotropic_grid import Index, Spacing

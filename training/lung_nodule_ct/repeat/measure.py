@@ -20,8 +20,8 @@ import numpy as np
 
 from core.concepts import codes
 from core.policy.priors.comparison import measured
+from core.policy.priors.finding_matches import PlacedFinding, match_findings
 from core.policy.priors.growth import judge_volumes
-from core.policy.priors.matching import PlacedFinding, match_findings
 from core.records import Change, Finding, OrganPlace
 from imaging.volume.volume import Volume
 from models import runtime

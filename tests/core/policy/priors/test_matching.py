@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.priors import matching
-from core.policy.priors.matching import LIMIT_MM, MOST_RATIO, PlacedFinding, match_findings
+from core.policy.priors import finding_matches
+from core.policy.priors.finding_matches import LIMIT_MM, MOST_RATIO, PlacedFinding, match_findings
 from core.records import OrganPlace
 
 LUNG_MM = (110.0, 180.0, 260.0)
@@ -24,7 +24,7 @@ def test_the_same_place_matches_and_the_distance_is_in_mm_of_the_mean_lung() -> 
     before = replace(placed(7, (0.55, 0.5, 0.5)), place=OrganPlace((0.55, 0.5, 0.5), (90.0, 180.0, 260.0)))
     found = match_findings([HERE, APART], [before])
     assert (found[1].number, found[1].distance_mm) == (7, 5.0)
-    assert (found[2].number, found[2].reason) == (None, matching.NONE_NEAR)
+    assert (found[2].number, found[2].reason) == (None, finding_matches.NONE_NEAR)
 
 
 def test_another_lung_is_no_match() -> None:
@@ -38,9 +38,9 @@ def test_a_match_is_within_the_limit(share: float, near: bool) -> None:
 
 def test_two_candidates_near_each_other_are_not_told_apart() -> None:
     beside = placed(2, (0.5, 0.5, 0.53))
-    assert match_findings([HERE], [HERE, beside])[1].reason == matching.SEVERAL_NEAR, "two earlier ones"
+    assert match_findings([HERE], [HERE, beside])[1].reason == finding_matches.SEVERAL_NEAR, "two earlier ones"
     found = match_findings([HERE, beside], [HERE])
-    assert {one.reason for one in found.values()} == {matching.SEVERAL_NEAR}, "two of now"
+    assert {one.reason for one in found.values()} == {finding_matches.SEVERAL_NEAR}, "two of now"
     assert match_findings([HERE, APART], [HERE, replace(APART, number=9)])[2].number == 9, "far from each other"
 
 
@@ -52,22 +52,22 @@ def test_the_earlier_finding_belongs_to_the_nearer_one() -> None:
 
 def test_sizes_that_contradict_each_other_are_no_match() -> None:
     assert match_findings([HERE], [replace(HERE, diameter_mm=8.0 * MOST_RATIO)])[1].number == 1
-    assert match_findings([HERE], [replace(HERE, diameter_mm=8.0 * MOST_RATIO + 0.1)])[1].reason == matching.OTHER_SIZE
+    assert match_findings([HERE], [replace(HERE, diameter_mm=8.0 * MOST_RATIO + 0.1)])[1].reason == finding_matches.OTHER_SIZE
     assert match_findings([HERE], [replace(HERE, diameter_mm=None)])[1].number == 1
 
 
 def test_what_a_clinician_has_rejected_is_no_match_and_takes_no_other_ones_place() -> None:
     rejected = replace(HERE, rejected=True)
-    assert match_findings([HERE], [rejected])[1].reason == matching.REJECTED_BEFORE
+    assert match_findings([HERE], [rejected])[1].reason == finding_matches.REJECTED_BEFORE
     assert match_findings([HERE], [rejected, placed(2, (0.5, 0.5, 0.53))])[1].number is None
 
 
 def test_without_a_place_there_is_no_match_and_the_reason_says_whose() -> None:
     nowhere = replace(HERE, place=None)
-    assert match_findings([nowhere], [HERE])[1].reason == matching.NO_PLACE
-    assert match_findings([replace(HERE, side="")], [HERE])[1].reason == matching.NO_PLACE
-    assert match_findings([HERE], [nowhere])[1].reason == matching.NO_PLACES_BEFORE
-    assert match_findings([HERE], [])[1].reason == matching.NOTHING_BEFORE
+    assert match_findings([nowhere], [HERE])[1].reason == finding_matches.NO_PLACE
+    assert match_findings([replace(HERE, side="")], [HERE])[1].reason == finding_matches.NO_PLACE
+    assert match_findings([HERE], [nowhere])[1].reason == finding_matches.NO_PLACES_BEFORE
+    assert match_findings([HERE], [])[1].reason == finding_matches.NOTHING_BEFORE
 
 
 SHARES = st.tuples(*[st.floats(0, 1)] * 3)
