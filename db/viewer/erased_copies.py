@@ -1,6 +1,6 @@
 """Removes decoded images of erased units from the folder of the console's viewer (`console.viewer.render_cache`).
 
-The erasure does it in the folder of its own machine, and every console again and again in its own: in containers no other process can reach it.
+The erasure does it in the folder of its own machine, and every console again and again in its own: in containers no other can reach it.
 """
 
 import re
