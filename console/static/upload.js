@@ -89,11 +89,14 @@ async function walk(entry, found) {
   }
 }
 
+function take(input) {
+  if (input.files.length) add([...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
+  input.value = "";
+}
+
 for (const id of ["files", "folder"]) {
-  byId(id).addEventListener("change", (event) => {
-    add([...event.target.files].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
-    event.target.value = "";
-  });
+  byId(id).addEventListener("change", (event) => take(event.target));
+  take(byId(id)); // files may be chosen before this script has come, and browsers keep them when the page is loaded again
 }
 const drop = byId("drop");
 for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });

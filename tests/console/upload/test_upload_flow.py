@@ -19,6 +19,7 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from deploy.demo.synthetic.lesion import make_lesion
 from dicom_node.upload.upload_receiver import UploadReceiver
+from tests.support.chromium import headless_chromium, sign_in
 from tests.support.console import PASSWORD, RunningConsole, add_users
 from tests.support.external_programs import tool
 from tests.support.node_process import wait_until
@@ -100,6 +101,24 @@ def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_open
     assert rows(node.database, "SELECT patient_id FROM studies") == [("P-77",)]
     region = "SELECT header ->> 'sop_class_uid' FROM instances"
     assert rows(node.database, region) == [("1.2.840.10008.5.1.4.1.1.77.1.7",)]
+
+
+def test_a_file_that_is_chosen_before_the_script_has_come_is_in_the_list(node: UploadNode, tmp_path: Path) -> None:
+    photograph = tmp_path / "early.jpg"
+    photograph.write_bytes(_photograph(8))
+    held: list[Route] = []
+    with headless_chromium() as browser:
+        page = browser.new_page()
+        sign_in(page, node.url, "clinician")
+        page.route("**/upload.js", lambda route: held.append(route))
+        page.goto(f"{node.url}/upload", wait_until="commit")
+        page.set_input_files("#files", str(photograph))
+        while not held:
+            page.wait_for_timeout(50)
+        assert page.is_disabled("#start")
+        held[0].continue_()
+        page.wait_for_selector("#start:enabled")
+        assert "early.jpg" in page.inner_text("#list")
 
 
 def _photograph(seed: int) -> bytes:

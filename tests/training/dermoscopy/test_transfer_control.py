@@ -33,7 +33,7 @@ def test_equal_answers_differ_by_nothing() -> None:
     labels = rng.integers(0, len(CLASSES), 100)
     logits = rng.normal(0, 1, (100, len(CLASSES)))
     found = compare({"pretrained": logits, "random": logits}, labels, np.arange(100).astype(str))
-    assert {name: set(values.values()) for name, values in found["difference"].items()} == dict.fromkeys(METRICS, {0.0})
+    assert {name: set(values.values()) for name, values in found["difference"].items()} == {key: {0.0} for key in METRICS}
 
 
 def test_the_command_compares_two_trainings(tmp_path: Path) -> None:
