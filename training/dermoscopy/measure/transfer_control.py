@@ -18,7 +18,7 @@ from models.classifier.calibration import softmax
 from models.dermoscopy.ensemble import to_tensor
 from models.dermoscopy.lite_net import LiteNet
 from models.torch_threads import cpu_threads
-from training.bootstrap import Interval, bootstrap
+from training.bootstrap import bootstrap
 from training.calibration import expected_calibration_error, fit_temperature
 from training.classifier_metrics import auc, class_recalls, sensitivity_at
 from training.dermoscopy.ham10000.data import CLASSES
@@ -59,17 +59,16 @@ def compare(logits: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.nda
     """
     probabilities = {name: softmax(values, fit_temperature(values, labels)) for name, values in logits.items()}
 
-    def difference(rows: np.ndarray) -> dict[str, float]:
-        one, other = (metrics(probabilities[name][rows], labels[rows]) for name in ("pretrained", "random"))
-        return {key: one[key] - other[key] for key in one}
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        tables = {name: metrics(p[rows], labels[rows]) for name, p in probabilities.items()}
+        tables["difference"] = {key: value - tables["random"][key] for key, value in tables["pretrained"].items()}
+        return {f"{name} {key}": value for name, table in tables.items() for key, value in table.items()}
 
-    found = {name: as_table(bootstrap(lambda rows, p=p: metrics(p[rows], labels[rows]), groups)) for name, p in probabilities.items()}
-    return {"images": len(labels), "lesions": len(set(groups.tolist())), **found, "difference": as_table(bootstrap(difference, groups))}
-
-
-def as_table(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    """Intervals with names for their three numbers."""
-    return {key: {"value": value, "low": low, "high": high} for key, (value, low, high) in intervals.items()}
+    found: dict[str, Any] = {"images": len(labels), "lesions": len(set(groups.tolist()))}
+    for title, (value, low, high) in bootstrap(measure, groups).items():
+        name, key = title.split(" ")
+        found.setdefault(name, {})[key] = {"value": value, "low": low, "high": high}
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
