@@ -11,6 +11,7 @@ from console.api.replies.study_resources import Resource
 from console.auth.guard import Accounts
 from console.operations.overview import destination_rows, route_rows
 from core.settings.settings import Settings
+from db.deliveries.giving_up import count_undelivered
 from db.operations.pauses import list_pauses
 from db.operations.status import node_status
 
@@ -56,6 +57,7 @@ def build_router(accounts: Accounts, current: Callable[[], Settings]) -> APIRout
     def destinations() -> list[DestinationEntry]:
         """Return the destinations in the order of the configuration."""
         state, pauses = node_status(accounts.database), list_pauses(accounts.database)
-        return [DestinationEntry.model_validate(row) for row in destination_rows(current(), state, pauses)]
+        undelivered = count_undelivered(accounts.database)
+        return [DestinationEntry.model_validate(row) for row in destination_rows(current(), state, pauses, undelivered)]
 
     return routes

@@ -93,6 +93,14 @@ def build_router(accounts: Accounts) -> APIRouter:
         """Resume a paused destination."""
         return await ask(response, viewer, CommandKind.DESTINATION_RESUME, order.name, order.reason, wait)
 
+    @routes.post("/destinations/give-up", summary="Give up everything that a destination has not received", **_ANSWERS)
+    async def give_up_destination(order: NamedOrder, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
+        """Give up what waits for a destination, has failed or is held, and what it has not committed to store.
+
+        It may be one that the configuration no longer has. `/deliveries/{delivery_id}/retry` sends one of them after all.
+        """
+        return await ask(response, viewer, CommandKind.DESTINATION_GIVE_UP, order.name, order.reason, wait)
+
     @routes.post("/destinations/echo", summary="Test whether a destination answers", **_ANSWERS)
     async def test_destination(subject: NamedSubject, viewer: AsViewer, response: Response, wait: Wait = 0.0) -> CommandEntry:
         """Send a C-ECHO, or for STOW-RS a search, or write a file into the folder."""

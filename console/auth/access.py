@@ -73,6 +73,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/api/v1/destinations"): OPERATORS,
     ("POST", "/api/v1/destinations/pause"): OPERATORS,
     ("POST", "/api/v1/destinations/resume"): OPERATORS,
+    ("POST", "/api/v1/destinations/give-up"): OPERATORS,
     ("POST", "/api/v1/destinations/echo"): OPERATORS,
     ("GET", "/api/v1/commands"): OPERATORS,
     ("GET", "/api/v1/commands/{command_id}"): OPERATORS,

@@ -57,7 +57,7 @@ def ask_for_command(database: Database, form: FormData, actor: str, kinds: froze
     if rule.needs_reason and (not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable()):
         raise WrongCommand(f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail.")
     args = {"subject": subject, "reason": reason}
-    for name in ("version", "to"):
+    for name in ("version", "to", "last"):
         args[name] = str(form.get(name, "")).strip()
         if len(args[name]) > LONGEST_NAME or (args[name] and not args[name].isprintable()):
             raise WrongCommand(f"The field {name!r} holds no name: at most {LONGEST_NAME} characters on one line.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from console.health import CONSOLE, HEARTBEAT_MAX_AGE_S, ROLES
 from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
+from db.deliveries.giving_up import Undelivered
 from db.operations.pauses import Pause, PauseKind
 from db.operations.status import UNREACHABLE, NodeStatus
 from db.roles.heartbeats import Heartbeat
@@ -47,7 +48,7 @@ class RoleRow:
 class DestinationRow:
     """A destination of the configuration, or one that only deliveries name (``configured`` is false then).
 
-    ``served``: a process of the role that sends is alive.
+    ``served``: a process of the role that sends is alive. ``undelivered``: what would be given up with it; None where there is nothing.
     """
 
     name: str
@@ -58,6 +59,7 @@ class DestinationRow:
     served: bool
     pause: Pause | None
     deliveries: Mapping[str, int]
+    undelivered: Undelivered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,16 @@ def role_rows(status: NodeStatus) -> list[RoleRow]:
     return [RoleRow(role, tuple(beat for beat in status.heartbeats if beat.role == role)) for role in (*ROLES, CONSOLE)]
 
 
-def destination_rows(settings: Settings, status: NodeStatus, pauses: tuple[Pause, ...]) -> list[DestinationRow]:
-    """Return the destinations of the configuration, then those that only deliveries or pauses name."""
+def destination_rows(
+    settings: Settings, status: NodeStatus, pauses: tuple[Pause, ...], undelivered: Mapping[str, Undelivered]
+) -> list[DestinationRow]:
+    """Return the destinations of the configuration, then those that only deliveries or pauses name. ``undelivered``: by destination."""
     paused = {pause.name: pause for pause in pauses if pause.kind is PauseKind.DESTINATION}
     configured = {destination.name: destination for destination in settings.destinations}
     served = any(beat.role == "send" and RoleRow.is_alive(beat) for beat in status.heartbeats)
     waiting = {name for name, states in status.deliveries.items() if set(states) & {"pending", "sending", "held", "failed"}}
     rows = []
-    for name in (*configured, *sorted((waiting | set(paused)) - set(configured))):
+    for name in (*configured, *sorted((waiting | set(paused) | set(undelivered)) - set(configured))):
         found = configured.get(name)
         rows.append(
             DestinationRow(
@@ -93,6 +97,7 @@ def destination_rows(settings: Settings, status: NodeStatus, pauses: tuple[Pause
                 served=served,
                 pause=paused.get(name),
                 deliveries=status.deliveries.get(name, {}),
+                undelivered=undelivered.get(name),
             )
         )
     return rows
@@ -113,6 +118,7 @@ def totals(status: NodeStatus) -> dict[str, int]:
         "running": jobs.get("running", 0),
         "queued": jobs.get("queued", 0),
         "deliveries": sum(states.get("held", 0) + states.get("failed", 0) for states in deliveries),
+        "waiting": sum(states.get("pending", 0) for states in deliveries),
         "quarantine": status.quarantine_items,
     }
 

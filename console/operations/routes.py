@@ -29,6 +29,7 @@ from core.states import JobState
 from db import audit
 from db.accounts.sessions import Session
 from db.commitment.failed_reports import list_failed_reports
+from db.deliveries.giving_up import count_undelivered
 from db.listings.deliveries import list_deliveries
 from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
@@ -59,9 +60,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             unrouted = list_unrouted(reader, since=None, limit=MOST)
             jobs = list_jobs_under_way(reader, UNDER_WAY, limit=MOST)
             deliveries = [row for name in ("held", "failed") for row in list_deliveries(reader, state=name, limit=MOST)]
+            waiting = list_deliveries(reader, state="pending", limit=MOST)
             associations, refusals = open_associations(reader, MOST), refused_associations(reader, MOST)
             quarantined = list_quarantined(reader, MOST)
-            studies = studies_of_rows(reader, [*chain.from_iterable(jobs.values()), *deliveries, *unrouted])
+            studies = studies_of_rows(reader, [*chain.from_iterable(jobs.values()), *deliveries, *waiting, *unrouted])
         units = [int(row["unit_id"]) for row in unrouted]
         if units and not (LIVE in request.headers and seen.covers(session.id, units)):
             details = {"from": viewer.address, "ids": units}
@@ -71,7 +73,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "state": state,
             "commands": shown_commands(database, PREFIXES),
             "roles": role_rows(state),
-            "destinations": destination_rows(settings, state, pauses),
+            "destinations": destination_rows(settings, state, pauses, count_undelivered(database)),
             "routes": route_rows(settings, pauses),
             "paused_routes": {one.name for one in pauses if one.kind is PauseKind.ROUTE},
             "disk": (free, total, settings.receive.min_free_bytes),
@@ -81,6 +83,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callab
             "running": jobs[JobState.RUNNING],
             "queued": jobs[JobState.QUEUED],
             "deliveries": deliveries,
+            "waiting": waiting,
             "quarantine": quarantined,
             "unrouted": unrouted,
             "studies": studies,

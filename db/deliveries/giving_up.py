@@ -16,6 +16,8 @@ from db import audit
 from db.deliveries.job_completion import lock_jobs, mark_delivered_jobs
 from db.engine import Database
 
+# Each part is the condition of an index.
+_UNDELIVERED = "(d.state IN ('failed', 'held') OR d.state = 'pending' OR d.state = 'stored' AND d.commit_wanted)"
 _COLUMNS = """
     SELECT d.id AS delivery_id, d.job_id, r.kind AS object, d.destination, d.state, d.note, d.awaiting_verdict, d.commit_wanted,
            j.state = 'superseded' AS superseded, st.accession_number, st.study_instance_uid
@@ -27,7 +29,7 @@ _SELECTED = text(f"""
       AND (CAST(:destination AS text) IS NULL OR d.destination = :destination)
       AND CASE WHEN CAST(:ids AS bigint[]) IS NOT NULL THEN d.id = ANY(:ids)
                WHEN CAST(:destination AS text) IS NULL THEN d.state IN ('failed', 'held')
-               ELSE d.state IN ('failed', 'held') OR d.state = 'pending' OR d.state = 'stored' AND d.commit_wanted END
+               ELSE {_UNDELIVERED} END
     ORDER BY d.job_id, d.id
 """)
 _REPORT = """
@@ -50,6 +52,10 @@ _GIVE_UP = text("""
 """)
 _JOB_OF = text("SELECT id, job_id FROM deliveries WHERE id = ANY(:ids)")
 _KNOWN_STUDY = text("SELECT EXISTS (SELECT FROM studies WHERE study_instance_uid = :study)")
+_COUNT_UNDELIVERED = text(f"""
+    SELECT d.destination, count(*) AS number, max(d.id) AS last FROM deliveries d JOIN jobs j ON j.id = d.job_id
+    WHERE {_UNDELIVERED} AND j.state <> 'superseded' GROUP BY d.destination
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,14 @@ class GivenUp:
         return f"{words}, and {len(self.waiting)} that waited for the report" if self.waiting else words
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What one destination has not received, or not committed to store: ``number`` deliveries, of which ``last`` is the newest."""
+
+    number: int
+    last: int
+
+
 def plan_giving_up(database: Database, ids: Iterable[int], study: str = "", destination: str = "") -> list[PlannedGivingUp]:
     """Return what would be given up of these deliveries. Nothing is changed.
 
@@ -94,6 +108,12 @@ def plan_giving_up(database: Database, ids: Iterable[int], study: str = "", dest
     """
     with database.begin() as connection:
         return _read_plan(connection, list(ids) or None, study, destination)
+
+
+def count_undelivered(database: Database) -> dict[str, Undelivered]:
+    """Return, for each destination, what would be given up with it (`plan_giving_up`); those without any are left out."""
+    with database.begin() as connection:
+        return {row.destination: Undelivered(row.number, row.last) for row in connection.execute(_COUNT_UNDELIVERED)}
 
 
 def give_up_deliveries(database: Database, ids: Iterable[int], *, actor: str, reason: str) -> GivenUp:

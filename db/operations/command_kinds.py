@@ -16,6 +16,7 @@ class CommandKind(StrEnum):
     DESTINATION_ECHO = "destination.echo"
     DESTINATION_PAUSE = "destination.pause"
     DESTINATION_RESUME = "destination.resume"
+    DESTINATION_GIVE_UP = "destination.give_up"
     DELIVERY_RETRY = "delivery.retry"
     DELIVERY_RESEND = "delivery.resend"
     DELIVERY_GIVE_UP = "delivery.give_up"
@@ -62,6 +63,7 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.DESTINATION_ECHO: CommandRule("send", "Test destination", "destination", needs_reason=False),
     CommandKind.DESTINATION_PAUSE: CommandRule("send", "Pause destination", "destination"),
     CommandKind.DESTINATION_RESUME: CommandRule("send", "Resume destination", "destination"),
+    CommandKind.DESTINATION_GIVE_UP: CommandRule("send", "Give up what waits for destination", "destination"),
     CommandKind.DELIVERY_RETRY: CommandRule("send", "Send delivery again", "delivery"),
     CommandKind.DELIVERY_RESEND: CommandRule("send", "Send result again", "job"),
     CommandKind.DELIVERY_GIVE_UP: CommandRule("send", "Give up delivery", "delivery"),

@@ -35,6 +35,7 @@ class DestinationCommands:
             CommandKind.DESTINATION_ECHO: self.echo,
             CommandKind.DESTINATION_PAUSE: self._pauses.pause,
             CommandKind.DESTINATION_RESUME: self._pauses.resume,
+            CommandKind.DESTINATION_GIVE_UP: self.give_up_all,
             CommandKind.DELIVERY_RETRY: self.send_again,
             CommandKind.DELIVERY_RESEND: self.resend,
             CommandKind.DELIVERY_GIVE_UP: self.give_up,
@@ -79,6 +80,22 @@ class DestinationCommands:
         if not done.named and not refused:
             raise NodeError(f"there is no delivery {ids[0]}")
         return require_done(done.named, refused[:1], f"{done}{summarise(refused)}")
+
+    def give_up_all(self, command: ClaimedCommand) -> str:
+        """Give up what a destination has not received, or not committed to store; it may be one that the configuration no longer has.
+
+        ``last``: of these, only deliveries up to this number. A person has seen how many they are; what came after that waits on.
+        """
+        name, last = command.args.get("subject", ""), numbers(command, "last")
+        if not name:
+            raise NodeError("the command names no destination")
+        plan = [row for row in plan_giving_up(self._database, (), destination=name) if not last or row.delivery_id <= last[0]]
+        refused = [row.refusal for row in plan if row.refusal]
+        ids = [row.delivery_id for row in plan if not row.refusal]
+        if not plan:
+            raise NodeError(f"nothing waits for {name!r}: it may have been sent meanwhile, or is being sent now")
+        done = give_up_deliveries(self._database, ids, actor=command.actor, reason=command.args.get("reason", ""))
+        return require_done(done.named, refused[:1], f"{name}: {done}{summarise(refused)}")
 
     def report_again(self, command: ClaimedCommand) -> str:
         """Send a storage commitment report again that a source did not accept."""

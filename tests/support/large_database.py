@@ -15,6 +15,7 @@ from db.audit_filter import AuditFilter
 from db.audit_search import known_actions, search_events
 from db.complete import units
 from db.deliveries import delivery_leases
+from db.deliveries.giving_up import count_undelivered
 from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
@@ -153,6 +154,7 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "console: the last 50 deliveries": lambda: list_deliveries(database, limit=50),
         "console: failed deliveries (there are none)": lambda: list_deliveries(database, state="failed", limit=50),
         "console: failed deliveries of a destination": lambda: list_deliveries(database, state="failed", destination="pacs", limit=50),
+        "console: what waits for each destination": lambda: count_undelivered(database),
         "doctor: deliveries that failed or are held": lambda: count_stopped_deliveries(database),
         "one person: what an erasure would delete": lambda: plan_erasure(database, PatientKey("P17")),
         "one person: the access report": lambda: read_record(database, PatientKey("P17"), actor="cli:test"),

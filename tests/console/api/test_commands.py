@@ -118,7 +118,9 @@ def test_every_command_is_answered_within_the_wait(program: httpx.Client, databa
     run(database, f"UPDATE deliveries SET state = 'failed' WHERE id = {delivery}")
     with command_roles(database, settings):
         given_up = program.post(f"/deliveries/{delivery}/give-up", json=WHY, params=wait)
+        refused = program.post("/destinations/give-up", json=pacs, params=wait)
     assert (given_up.status_code, given_up.json()["answer"]) == (200, "1 delivery is given up"), given_up.text
+    assert (refused.status_code, "nothing waits for 'pacs'" in refused.json()["detail"]) == (409, True), refused.text
     assert program.get("/deliveries", params={"state": "given_up"}).json()["items"][0]["delivery_id"] == delivery
     assert program.get("/deliveries", params={"state": "failed"}).json()["items"] == []
     assert program.post(f"/deliveries/{delivery}/give-up", json={}).status_code == 422, "a reason is needed"

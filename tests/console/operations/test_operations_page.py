@@ -266,3 +266,31 @@ def test_a_commitment_report_that_could_not_be_sent_is_shown_and_given_up(browse
         carry_out(kind)
         assert scalar(database, "SELECT state FROM source_commitment_requests") == state
     assert "MODALITY" not in browser.open("/operations").text
+
+
+def test_what_waits_for_a_destination_is_given_up_by_one_button_that_says_how_many(
+    browser: Browser, carry_out: Any, database: Database
+) -> None:
+    """The destination is no longer in the configuration. The form names the last delivery that was counted."""
+    run(
+        database,
+        """INSERT INTO reports (job_id, kind, profile, sop_class_uid, sop_instance_uid, series_instance_uid, sha256, size_bytes)
+           SELECT job_id, 'pdf', 'pdf', sop_class_uid, sop_instance_uid || '.1', series_instance_uid, sha256, size_bytes FROM reports""",
+    )
+    waits = "INSERT INTO deliveries (job_id, report_id, destination, priority, state) SELECT job_id, id, 'gone', 'routine', 'pending'"
+    run(database, f"{waits} FROM reports")
+    page = browser.open("/operations").text
+    for shown in ("Give up 2 deliveries", "2 deliveries to gone will not be sent any more", "no longer in the configuration", "Send now"):
+        assert shown in page, shown
+    (last,) = re.findall(r'name="subject" value="gone"><input type="hidden" name="last" value="(\d+)"', page)
+    assert int(last) == scalar(database, "SELECT max(id) FROM deliveries WHERE destination = 'gone'")
+    command = {"kind": "destination.give_up", "subject": "gone", "last": last}
+    assert browser.send_form("/operations/commands", **command, reason="").status_code == 422
+    assert browser.send_form("/operations/commands", **command, reason="switched off").status_code == 303
+    carry_out("destination.give_up")
+    assert "gone: 2 deliveries are given up" in browser.get("/operations/commands").text
+    assert rows(database, "SELECT DISTINCT state FROM deliveries WHERE destination = 'gone'") == [("given_up",)]
+    assert 'name="subject" value="gone"' not in browser.get("/operations").text
+    audited = "SELECT DISTINCT actor, details ->> 'reason' FROM audit_events WHERE action = 'delivery.given_up' AND details @> '{}'"
+    given = rows(database, audited.format('{"destination": "gone"}'))
+    assert given == [("user:operator", "switched off")]

@@ -6,6 +6,7 @@ import pytest
 
 from console.operations.overview import RoleRow, destination_rows, role_rows, totals
 from core.settings.settings import Settings
+from db.deliveries.giving_up import Undelivered
 from db.operations.status import NodeStatus
 from db.roles.heartbeats import Heartbeat
 
@@ -48,11 +49,17 @@ def test_a_process_that_has_ended_beside_a_living_one_is_marked() -> None:
 
 @pytest.mark.parametrize(("beats", "served"), [([], False), ([_beat("send", 120)], False), ([_beat("send", 1)], True)])
 def test_nothing_is_sent_where_no_sender_is_alive(beats: list[Heartbeat], served: bool) -> None:
-    (row,) = destination_rows(SETTINGS, _status(*beats), ())
+    (row,) = destination_rows(SETTINGS, _status(*beats), (), {})
     assert row.served is served
 
 
 def test_numbers_are_those_of_the_node_and_not_of_the_lists_which_are_cut() -> None:
     jobs = {"running": 120, "failed": 30, "quarantined": 25, "queued": 4, "delivered": 9000}
-    found = totals(_status(jobs=jobs, deliveries={"pacs": {"held": 60, "failed": 2, "stored": 8}, "ward": {"failed": 1}}))
-    assert found == {"failed": 55, "running": 120, "queued": 4, "deliveries": 63, "quarantine": 7}
+    found = totals(_status(jobs=jobs, deliveries={"pacs": {"held": 60, "failed": 2, "stored": 8, "pending": 70}, "ward": {"failed": 1}}))
+    assert found == {"failed": 55, "running": 120, "queued": 4, "deliveries": 63, "waiting": 70, "quarantine": 7}
+
+
+def test_a_destination_that_the_configuration_no_longer_has_is_listed_while_something_waits_for_it() -> None:
+    """Also where it has stored what it was asked to commit to: no state of a delivery says that."""
+    found = destination_rows(SETTINGS, _status(), (), {"gone": Undelivered(2, 812)})
+    assert [(row.name, row.configured, row.undelivered) for row in found] == [("pacs", True, None), ("gone", False, Undelivered(2, 812))]

@@ -7,7 +7,7 @@ import pytest
 
 from db.engine import Database
 from tests.support.console import Browser, RunningConsole, add_users
-from tests.support.records import report_study, rows, run, scalar
+from tests.support.records import Sender, complete, plan, report_study, rows, run, scalar
 
 
 @pytest.fixture
@@ -48,7 +48,10 @@ def test_the_study_page_says_what_was_given_up(console: RunningConsole, database
     run(database, "UPDATE deliveries SET state = 'given_up', note = 'given up by ann: the archive is gone'")
     with console.browser("operator") as browser:
         page = _page(browser, database)
-    for shown in ("Not delivered to pacs", "0 of 1 object stored; given up by ann: the archive is gone", "0 of 1 delivered", ">given up<"):
+    for shown in (
+        *("Not delivered to pacs", "0 of 1 object stored; given up by ann: the archive is gone", "0 of 1 delivered", ">given up<"),
+        "Send after all",
+    ):
         assert shown in page, shown
 
 
@@ -57,3 +60,40 @@ def test_a_clinician_cannot(console: RunningConsole, database: Database) -> None
         assert "Send again" not in _page(browser, database)
         assert browser.send_form("/operations/commands", kind="job.rerun", subject="1", reason="x").status_code == 403
     assert scalar(database, "SELECT count(*) FROM commands") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("", True),
+        ("awaiting_verdict = true", False),
+        ("state = 'stored', stored_at = node_now()", False),
+    ],
+    ids=["given up", "waits for a verdict", "stored"],
+)
+def test_what_a_person_gave_up_is_sent_after_all(console: RunningConsole, database: Database, change: str, shown: bool) -> None:
+    """What a clinician has to release, and what the destination has, is not offered."""
+    run(database, "UPDATE deliveries SET state = 'given_up', note = 'given up by ann: the archive is gone'")
+    if change:
+        run(database, f"UPDATE deliveries SET {change}")
+    delivery = scalar(database, "SELECT id FROM deliveries")
+    with console.browser("operator") as browser:
+        path = f"/studies/{scalar(database, 'SELECT id FROM studies')}"
+        assert ('value="delivery.retry"' in browser.open(path).text) is shown
+        if shown:
+            order = {"kind": "delivery.retry", "subject": str(delivery), "reason": "the archive is back"}
+            assert browser.send_form("/operations/commands", **order).status_code == 303
+            assert rows(database, "SELECT kind, actor FROM commands") == [("delivery.retry", "user:operator")]
+    with console.browser("clinician") as browser:
+        assert 'value="delivery.retry"' not in _page(browser, database)
+
+
+def test_a_job_that_was_cancelled_is_queued_again_from_the_study_page(console: RunningConsole, database: Database) -> None:
+    Sender(database).send(2)
+    complete(database, plan())
+    with console.browser("operator") as browser:
+        assert "Queue again" not in _page(browser, database)
+        run(database, "UPDATE jobs SET state = 'cancelled', reason = 'cancelled by ann' WHERE state = 'queued'")
+        page = _page(browser, database)
+    assert "Queue again" in page
+    assert 'value="job.requeue"' in page

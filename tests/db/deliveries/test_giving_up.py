@@ -13,7 +13,7 @@ from db.commitment.destination_reports import ResendPolicy, record_report
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_stored
-from db.deliveries.giving_up import GivenUp, PlannedGivingUp, give_up_deliveries, plan_giving_up, unknown
+from db.deliveries.giving_up import GivenUp, PlannedGivingUp, count_undelivered, give_up_deliveries, plan_giving_up, unknown
 from db.deliveries.resend import resend
 from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend
 from db.engine import Database
@@ -28,6 +28,7 @@ from tests.support.records import (
     claim,
     complete,
     deliver_all,
+    finish,
     identity,
     judge_finding,
     plan,
@@ -351,3 +352,24 @@ def test_an_assessment_that_waits_for_a_verdict_is_given_up_with_its_report(data
     run(database, "UPDATE deliveries SET state = 'held', awaiting_verdict = true WHERE destination = 'pacs'")
     done = give_up(database, reported["pacs"])
     assert (done.named, len(done.waiting)) == ((reported["pacs"],), 2)
+
+
+def test_what_is_counted_for_a_destination_is_what_its_plan_gives_up(database: Database, reported: dict[str, int]) -> None:
+    waiting_objects(database)
+    stored = "state = 'stored', stored_at = node_now(), commit_wanted = true, token = NULL, lease_until = NULL"
+    run(database, f"UPDATE deliveries SET {stored} WHERE destination = 'archive'")
+    report_study_of(database, "1.2.4")
+    counted = count_undelivered(database)
+    assert {name: found.number for name, found in counted.items()} == {"pacs": 4, "clinic": 1, "archive": 1}
+    for name, found in counted.items():
+        planned = [row.delivery_id for row in plan_giving_up(database, [], destination=name) if not row.refusal]
+        assert (found.number, found.last) == (len(planned), max(planned)), name
+    run(database, "UPDATE jobs SET state = 'superseded'")
+    assert count_undelivered(database) == {}, "the node withdraws them"
+
+
+def report_study_of(database: Database, study: str) -> None:
+    """Receive and analyse a second study, whose report waits for ``pacs``."""
+    Sender(database).send(1, study=study, series=f"{study}.1")
+    complete(database, plan(), study=study)
+    finish(database, claim(database))

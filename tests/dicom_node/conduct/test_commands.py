@@ -131,6 +131,26 @@ def test_a_delivery_is_given_up_unless_it_is_sent_now(database: Database, ask: A
     assert scalar(database, "SELECT note FROM deliveries") == "given up by ann: a test (it was held)"
 
 
+def test_what_waits_for_a_destination_is_given_up_as_it_was_counted(database: Database, ask: Any) -> None:
+    """The destination need not be configured, and what came after the count waits on."""
+    for number in (1, 2):
+        Sender(database).send(1, study=f"1.2.{number}", series=f"1.2.{number}.1")
+        complete(database, plan(destinations=("share", "gone")), study=f"1.2.{number}")
+        finish(database, claim(database))
+    first, second = (int(str(id)) for (id,) in rows(database, "SELECT id FROM deliveries WHERE destination = 'gone' ORDER BY id"))
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "gone", last=str(first)) == ("done", "gone: 1 delivery is given up")
+    of_gone = "SELECT state, note FROM deliveries WHERE destination = 'gone' ORDER BY id"
+    assert rows(database, of_gone) == [("given_up", "given up by ann: a test (it was pending)"), ("pending", "")]
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "gone", last=str(first))[0] == "failed"
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "gone", last="x")[0] == "failed"
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "") == ("failed", "the command names no destination")
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "gone") == ("done", "gone: 1 delivery is given up")
+    assert ask(CommandKind.DESTINATION_GIVE_UP, "gone")[1].startswith("nothing waits for 'gone'")
+    assert scalar(database, "SELECT count(*) FROM deliveries WHERE destination = 'share' AND state = 'pending'") == 2
+    given_up = rows(database, "SELECT actor, subject FROM audit_events WHERE action = 'delivery.given_up' ORDER BY id")
+    assert given_up == [("user:ann", f"delivery:{first}"), ("user:ann", f"delivery:{second}")]
+
+
 def test_a_commitment_report_is_given_up_and_sent_again(database: Database, ask: Any) -> None:
     pair = [("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]
     id = source_requests.record_source_request(database, source="PACS", transaction_uid="2.25.7", instances=pair, reserve_s=0)
