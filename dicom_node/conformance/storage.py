@@ -18,8 +18,37 @@ _STATUSES = (
     ),
     (statuses.NOT_AUTHORISED, "Refused: not authorised", "an object that dicom-node made, where `receive.own_objects` is `refuse`"),
     (statuses.IDENTITY_MISMATCH, "Data set does not match SOP class", "class or instance of command, context and data set differ"),
-    (statuses.CANNOT_UNDERSTAND, "Cannot understand", "no data set, data set not readable, or SOP, study or series UID missing"),
+    (
+        statuses.CANNOT_UNDERSTAND,
+        "Cannot understand",
+        "no data set, data set not readable or cut short, or SOP, study or series UID missing",
+    ),
     (statuses.UNEXPECTED, "Cannot understand", "an unexpected error of the node; see its log"),
+)
+
+_WHOLE = (
+    "Success is answered for whole data sets only. One that was cut is refused with 0xC000 and a comment that says so: it must end where\n"
+    "its last element ends (PS3.5 7.1), each item of encapsulated pixel data must lie within it, these must end with their Sequence\n"
+    "Delimitation Item (PS3.5 A.4), a deflated data set must end with its end marker, and an image must have pixel data. Uploads in the\n"
+    "console, and data sets that are received again from the quarantine, are checked in the same way.\n\n"
+)
+_CASES = (
+    ("an element or an item that is longer than what is left; deflated bytes without their end", "0xC000", "quarantined"),
+    ("encapsulated pixel data without their delimiter", "0xC000", "quarantined"),
+    (
+        "the same, where each fragment is one whole JPEG, JPEG-LS or JPEG 2000 frame, and their number is Number of Frames",
+        "0x0000",
+        "analysed; the unit has a note",
+    ),
+    ("an image without pixel data", "0xC000", "quarantined"),
+    ("null bytes behind the last element", "0x0000", "analysed"),
+    ("native Pixel Data whose own length is less than Rows, Columns and Number of Frames ask for", "0x0000", "reported as not analysed"),
+    ("fewer fragments than Number of Frames; a codestream that ends early in a whole fragment", "0x0000", "reported as not analysed"),
+    ("a deflated data set that inflates to more than 256 MiB", "0xC000", "quarantined"),
+)
+_NOT_NOTICED = (
+    "\n\nWhat is stored and not analysed is what its sender holds: refusing it would not bring more. What cannot be noticed is a cut\n"
+    "exactly between two elements of an object that is no image, or behind the pixel data."
 )
 
 _CHARACTER_SETS = (
@@ -53,6 +82,10 @@ def storage_section() -> str:
         "the first and compared later: the same attributes and pixels in another encoding count as the same content, anything else\n"
         "makes a new revision. Of several contents the one received last counts, also where it was received before.\n\n"
         + table(("status", "meaning", "when"), [(f"0x{code:04X}", meaning, when) for code, meaning, when in _STATUSES])
+        + "\n\n### Whole data sets\n\n"
+        + _WHOLE
+        + table(("what is received", "answer", "then"), _CASES)
+        + _NOT_NOTICED
         + "\n\n### Transfer syntaxes\n\nOf several in one proposed context the requestor's first is accepted. "
         "*Analysed*: the node can decode pixels in it. An instance that it cannot decode is stored, and reported as not analysed.\n\n"
         + table(("UID", "name", "analysed"), syntaxes)

@@ -1,4 +1,4 @@
-"""Intake of one instance: its header is read and checked, its bytes are kept, and it is indexed. Only then is the answer Success.
+"""Intake of one instance: its header and its end are checked, its bytes are kept, and it is indexed. Only then is the answer Success.
 
 Nothing here depends on pynetdicom: `handlers` makes a `ReceivedInstance` of a C-STORE, and a response of the answer.
 """

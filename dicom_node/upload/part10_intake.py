@@ -15,12 +15,9 @@ from dicom_node.receive.intake import Intake
 from dicom_node.receive.spool import DataSetIdentity, SpoolFile
 from dicom_node.statuses import SUCCESS
 from imaging.wire import part10
-from imaging.wire.tolerant_parser import read_with_pixel_location
 
 _HEAD_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 20
-_SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"  # PS3.5 A.4: ends encapsulated pixel data
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,9 @@ class Part10Intake:
         OutOfResources
             It cannot be stored now, and may be tried again.
         IntakeError
-            It is not a complete DICOM file, or it is refused; the text is for the person who uploaded it.
+            It is not a whole DICOM file, or it is refused; the text is for the person who uploaded it.
         """
         header = self._intake.headers.read(path)
-        _check_complete(path)
         with path.open("rb") as stream:
             try:
                 offset = part10.data_set_offset(stream.read(_HEAD_BYTES))
@@ -82,24 +78,3 @@ class Part10Intake:
         if taken is None:
             raise OutOfResources("the instance was stored and then removed; it is stored again")
         return TakenInstance(taken.study_id, known)
-
-
-def _check_complete(path: Path) -> None:
-    """Refuse a file whose pixel data are cut off: over DICOM the protocol notices it, a copied file does not.
-
-    Raises
-    ------
-    CannotUnderstand
-        The pixel data end before they should.
-    """
-    _, location = read_with_pixel_location(path)
-    if location is None:
-        return
-    size = path.stat().st_size
-    cut = location.end > size
-    if location.length is None:
-        with path.open("rb") as stream:
-            stream.seek(max(location.offset, size - _TAIL_BYTES))
-            cut = _SEQUENCE_DELIMITER not in stream.read()
-    if cut:
-        raise CannotUnderstand("the DICOM file is cut short: its pixel data are not complete")

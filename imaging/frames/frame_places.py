@@ -9,11 +9,11 @@ from itertools import pairwise
 from core.counted import counted
 from core.errors import PixelError
 from imaging.frames.held_file import HeldFile
+from imaging.limits.work_budget import MAX_FRAGMENTS
 from imaging.pixels.pixel_spec import PixelSpec
 from imaging.wire.tolerant_stream import PixelLocation
 from imaging.wire.transfer_syntaxes import NATIVE
 
-MAX_FRAGMENTS = 1 << 21
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _HEADER = struct.Struct("<HHL")
 
@@ -51,6 +51,9 @@ def frame_places(file: HeldFile, spec: PixelSpec, location: PixelLocation) -> Se
         offsets = fragments.starts
     elif spec.frames == 1:
         offsets = fragments.starts[:1]
+    elif len(fragments.spans) < spec.frames:
+        came = counted(len(fragments.spans), "fragment")
+        raise PixelError(f"{spec.frames} frames of pixel data expected, {came} came", hint="frames are missing, or the header is wrong")
     else:
         raise PixelError(
             f"{spec.frames} frames in {counted(len(fragments.spans), 'fragment')} without an offset table cannot be told apart",

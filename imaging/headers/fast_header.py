@@ -10,7 +10,7 @@ from typing import Any
 from core.concepts.private_codes import PRIVATE_SCHEME
 from core.policy.own_objects import has_own_mark
 from core.records import InstanceHeader
-from imaging.wire.fast_scan import NOT_PLAIN_ERRORS, read_raw_values
+from imaging.wire.fast_scan import NOT_PLAIN_ERRORS, PlainElements, read_raw_values
 from imaging.wire.fast_values import NotPlain, plain_integer, plain_joined_texts, plain_number, plain_numbers, plain_text, plain_texts
 
 # Tag: VR, field of InstanceHeader, and how the value is read.
@@ -61,19 +61,26 @@ def read_plain_header(content: bytes, size_bytes: int = 0) -> InstanceHeader | N
     content, size_bytes
         The file, or its beginning where ``size_bytes`` says that the file is longer.
     """
+    found = read_plain_file(content, size_bytes)
+    return None if found is None else found[0]
+
+
+def read_plain_file(content: bytes, size_bytes: int = 0) -> tuple[InstanceHeader, PlainElements] | None:
+    """As `read_plain_header`, with what else the scan has found."""
     try:
         return _read_header(content, max(size_bytes, len(content)))
     except NOT_PLAIN_ERRORS:
         return None
 
 
-def _read_header(content: bytes, size_bytes: int) -> InstanceHeader:
-    raw, syntax, uid = read_raw_values(content, size_bytes, _VRS)
+def _read_header(content: bytes, size_bytes: int) -> tuple[InstanceHeader, PlainElements]:
+    plain = read_raw_values(content, size_bytes, _VRS)
+    raw = plain.values
     values = {field: read(vr, raw[tag]) for tag, (vr, field, read) in _FIELDS.items() if tag in raw}
     if not all(values.get(field) for field in _REQUIRED):
         raise NotPlain
-    if uid.decode("ascii", "replace") != values["sop_instance_uid"]:
+    if plain.uid.decode("ascii", "replace") != values["sop_instance_uid"]:
         raise NotPlain
     ours = has_own_mark([values.pop("manufacturer", "")], [], PRIVATE_SCHEME)
     values["number_of_frames"] = values.get("number_of_frames") or 1
-    return InstanceHeader(**values, transfer_syntax_uid=syntax.decode(), made_by_dicom_node=ours)
+    return InstanceHeader(**values, transfer_syntax_uid=plain.syntax.decode(), made_by_dicom_node=ours), plain

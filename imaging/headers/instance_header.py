@@ -60,6 +60,17 @@ def read_header_tolerantly(source: Path | BinaryIO) -> InstanceHeader:
     """As `read_header`, with pydicom, of any file that can be parsed."""
     notes: list[str] = []
     dataset, _ = read_with_pixel_location(source, notes=notes)
+    return header_of(dataset, notes)
+
+
+def header_of(dataset: Dataset, notes: list[str]) -> InstanceHeader:
+    """The header of a data set that was read tolerantly. ``notes``: what was wrong with it so far; more is appended.
+
+    Raises
+    ------
+    CannotUnderstand
+        As `read_header`.
+    """
     with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
         header = _read_header(dataset, notes)
     return replace(header, tolerated=tuple(notes))  # only now: warnings become notes at the end of the block above

@@ -26,7 +26,7 @@ def read_scanner(path: Path) -> str:
 def read_plain_scanner(content: bytes, size_bytes: int = 0) -> str | None:
     """As `read_scanner`, of a plain, well-formed file or its beginning; None for a file that the tolerant reader has to read."""
     try:
-        raw, _, _ = read_raw_values(content, max(size_bytes, len(content)), _VRS)
+        raw = read_raw_values(content, max(size_bytes, len(content)), _VRS).values
         return _join(plain_text(vr, raw.get(tag, b"")) for tag, vr in _VRS.items())
     except NOT_PLAIN_ERRORS:
         return None

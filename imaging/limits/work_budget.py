@@ -20,6 +20,7 @@ MAX_VALUES = 65_536  # separators in text: backslashes, delimiters of name compo
 MAX_NUMBERS = 1 << 20  # binary numbers, which become Python objects
 MAX_TEXT_BYTES = 4 << 20  # values of text that are decoded
 MAX_CHARACTER_SET_BYTES = 1024  # Specific Character Set: PS3.3 C.12.1.1.2 defines 40 terms of at most 16 characters
+MAX_FRAGMENTS = 1 << 21  # of encapsulated pixel data; a whole slide has a hundred thousand
 MAX_PASSES, EXTRA_BYTES = 3, 1 << 20  # a file may be read so many times (a sound one is read once), a small file so much more
 
 

@@ -65,7 +65,10 @@ def iter_frames(spec: PixelSpec, data: bytes) -> Iterator[Array]:
         except StopIteration:
             raise PixelError(f"{counted(spec.frames, 'frame')} expected, fewer came") from None
         except Exception as error:
-            raise PixelError(f"the encapsulated pixel data cannot be split into frames: {type(error).__name__}") from error
+            raise PixelError(
+                f"the encapsulated pixel data cannot be split into {counted(spec.frames, 'frame')}: {type(error).__name__}",
+                hint="it has fewer fragments than frames, or its offset table is wrong",
+            ) from error
         yield _decode_frame(spec, frame, decoders)
 
 

@@ -8,6 +8,7 @@ raises one of `NOT_PLAIN_ERRORS`, and the caller asks that reader, so that both 
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from imaging.wire.data_elements import (
     EXPLICIT_HEADER,
@@ -43,6 +44,27 @@ _SHORT = frozenset(vr.encode() for vr in VRS_WITH_SHORT_LENGTH)
 _unpack_explicit, _unpack_implicit, _unpack_length = EXPLICIT_HEADER.unpack_from, IMPLICIT_HEADER.unpack_from, LENGTH.unpack_from
 
 
+@dataclass(frozen=True, slots=True)
+class PlainElements:
+    """What a scan has found.
+
+    Attributes
+    ----------
+    values
+        Raw values of elements before the pixel data, by tag.
+    syntax, uid
+        Transfer syntax UID, and SOP Instance UID of the file meta information.
+    pixels
+        Where the value of the pixel data begins, and its length, None if that is undefined; None: there are no pixel data, and the file
+        ends where its last element ends.
+    """
+
+    values: dict[int, bytes]
+    syntax: bytes
+    uid: bytes
+    pixels: tuple[int, int | None] | None
+
+
 def locate_data_set(content: bytes) -> tuple[int, bytes, bytes]:
     """Where the data set of a Part 10 file begins, its transfer syntax UID, and the SOP Instance UID of the file meta information.
 
@@ -63,8 +85,8 @@ def locate_data_set(content: bytes) -> tuple[int, bytes, bytes]:
     return start, syntax, meta[0x00020003].rstrip(b"\0")
 
 
-def read_raw_values(content: bytes, size_bytes: int, wanted: Mapping[int, bytes]) -> tuple[dict[int, bytes], bytes, bytes]:
-    """Raw values of elements before the pixel data, by tag; the transfer syntax UID; the SOP Instance UID of the file meta information.
+def read_raw_values(content: bytes, size_bytes: int, wanted: Mapping[int, bytes]) -> PlainElements:
+    """Raw values of elements before the pixel data, and where these are.
 
     Parameters
     ----------
@@ -90,7 +112,15 @@ def read_raw_values(content: bytes, size_bytes: int, wanted: Mapping[int, bytes]
         raise NotPlain
     if plain_texts(b"CS", raw.get(SPECIFIC_CHARACTER_SET, b"")) not in CHARACTER_SETS:
         raise NotPlain
-    return raw, syntax, uid
+    return PlainElements(raw, syntax, uid, _pixels(raw, end))
+
+
+def _pixels(found: Mapping[int, bytes], at: int) -> tuple[int, int | None] | None:
+    for tag in PIXEL_DATA_TAGS:
+        if tag in found:
+            (length,) = _unpack_length(found[tag])
+            return at, None if length == UNDEFINED_LENGTH else length
+    return None
 
 
 def scan_elements(
@@ -110,6 +140,7 @@ def scan_elements(
     ----------
     keep, found
         VR by tag of the elements whose values are put into ``found``; ``found`` None: the elements of an item, whose values are skipped.
+        For the pixel data the field of their length is put there.
     size_bytes
         The length of the file where ``content`` is its beginning: pixel data may reach that far.
 
@@ -140,6 +171,9 @@ def scan_elements(
         if tag in PIXEL_DATA_TAGS and found is not None:
             if length != UNDEFINED_LENGTH and at + length > max(size_bytes, len(content)):
                 raise NotPlain
+            if vr in _SHORT:
+                raise NotPlain
+            found[tag] = content[at - LENGTH.size : at]
             return at
         if tag in _READ_TOLERANTLY and found is not None:
             raise NotPlain

@@ -1,1 +1,1 @@
-"""Headers of received instances: read, in a process of their own where they cost much, and compared with the command."""
+"""Headers of received instances: read, in another process where that costs much, and compared with the command; and the end of the data."""

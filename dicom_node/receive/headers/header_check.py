@@ -28,7 +28,7 @@ def read_checked_header(reader: HeaderReader, received: ReceivedInstance, file: 
     Raises
     ------
     IntakeError
-        The data set cannot be read, or is not what the command says.
+        The data set cannot be read, is cut short, or is not what the command says.
     """
     identity = received.spool.identity
     if len(identity.sop_instance_uid) > MAX_UID_CHARS:

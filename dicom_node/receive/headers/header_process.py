@@ -21,14 +21,14 @@ def main() -> int:
     limit_process(MEMORY_BYTES)
     from core import process_memory
     from core.errors import CannotUnderstand, OverBudget
-    from imaging.headers.instance_header import read_header_tolerantly
+    from imaging.headers.whole_header import read_whole_header
 
     process_memory.return_large_blocks()
     process_memory.freeze_garbage_collector()
     found: dict[str, Any]
     for request in requests(cpu_s=CPU_S, idle_s=IDLE_S):
         try:
-            found = {"header": dataclasses.asdict(read_header_tolerantly(Path(request["path"])))}
+            found = {"header": dataclasses.asdict(read_whole_header(Path(request["path"])))}
         except CannotUnderstand as error:
             found = {"refused": str(error), "over_budget": isinstance(error, OverBudget), "status": error.status}
         except OSError:

@@ -1,4 +1,4 @@
-"""Reads headers: those that cost little in the calling thread, others in child processes.
+"""Reads headers of whole data sets: those that cost little in the calling thread, others in child processes.
 
 What costs little is counted while it is read (`imaging.limits.work_budget.QUICK`): at the first element beyond, the reading ends and a
 child begins anew. Enhanced multi-frame images and large structured reports are read there. A file with more items or values than any child
@@ -15,8 +15,8 @@ from core.errors import CannotUnderstand, OutOfResources, OverBudget
 from core.records import InstanceHeader
 from dicom_node.line_process.parent import LineProcess
 from dicom_node.receive.headers.item_count import has_too_many_items
-from imaging.headers.fast_header import read_plain_header
-from imaging.headers.instance_header import BEGINNING_BYTES, read_header_tolerantly
+from imaging.headers.instance_header import BEGINNING_BYTES
+from imaging.headers.whole_header import read_plain_whole_header, read_whole_header
 from imaging.limits.work_budget import FULL, MAX_ITEMS, QUICK, work_budget
 
 CHILDREN = min(4, os.cpu_count() or 1)
@@ -33,24 +33,25 @@ class HeaderReader:
             self._children.put(LineProcess(_MODULE, timeout_s=TIMEOUT_S))
 
     def read(self, path: Path | str, *, beginning: bytes = b"", size_bytes: int = 0) -> InstanceHeader:
-        """As `imaging.headers.instance_header.read_header`.
+        """As `imaging.headers.instance_header.read_header`, of a data set that is whole.
 
         Raises
         ------
         CannotUnderstand
-            As there; `OverBudget` where reading it takes more work than that of any real instance.
+            As there, and where the data set was cut (`imaging.headers.whole_header`); `OverBudget` where reading it takes more work than
+            that of any real instance.
         OutOfResources
             The file or a child process is not available.
         """
         if not beginning:
             with open(path, "rb", buffering=0) as file:
                 beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
-        return read_plain_header(beginning, size_bytes) or self._read_tolerantly(path)
+        return read_plain_whole_header(path, beginning, size_bytes) or self._read_tolerantly(path)
 
     def _read_tolerantly(self, path: Path | str) -> InstanceHeader:
         with work_budget(QUICK) as budget:
             try:
-                return read_header_tolerantly(Path(path))
+                return read_whole_header(Path(path))
             except OverBudget:
                 if budget.exceeded is None:
                     raise

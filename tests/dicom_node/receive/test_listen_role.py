@@ -175,6 +175,10 @@ def test_malformed_files_get_a_status_and_do_not_stop_the_listener(node: Running
     assert not list(node.blobs.tmp_dir.iterdir())
 
 
+# Images of which only the header is there.
+HEADERS_ONLY = {"chrJapMulti.dcm", "chrJapMultiExplicitIR6.dcm", "chrKoreanMulti.dcm", "chrSQEncoding.dcm", "chrSQEncoding1.dcm"}
+
+
 # The files are malformed on purpose; pydicom warns about them in this client.
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_every_conformance_file_is_kept_bit_for_bit(node: Running) -> None:
@@ -186,10 +190,10 @@ def test_every_conformance_file_is_kept_bit_for_bit(node: Running) -> None:
 
 
 def _expected_status(path: Path) -> int:
-    """Success, unless the file lacks a UID, or contradicts its file meta information."""
+    """Success, unless the file lacks a UID or its pixel data, or contradicts its file meta information."""
     dataset = dcmread(path, force=True, stop_before_pixels=True)
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-    if not all(dataset.get(keyword) for keyword in keywords):
+    if not all(dataset.get(keyword) for keyword in keywords) or path.name in HEADERS_ONLY:
         return 0xC000
     meta = dataset.file_meta
     named = (meta.get("MediaStorageSOPClassUID", dataset.SOPClassUID), meta.get("MediaStorageSOPInstanceUID", dataset.SOPInstanceUID))

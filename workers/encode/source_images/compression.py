@@ -33,8 +33,8 @@ def _plainly_without_loss(path: Path) -> bool:
     with open(path, "rb", buffering=0) as file:
         beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
     try:
-        raw, syntax, _ = read_raw_values(beginning, size_bytes, {_TAG: b"CS"})
-        return plain_text(b"CS", raw.get(_TAG, b"")) != _LOSSY and syntax.decode() not in MAY_BE_LOSSY
+        plain = read_raw_values(beginning, size_bytes, {_TAG: b"CS"})
+        return plain_text(b"CS", plain.values.get(_TAG, b"")) != _LOSSY and plain.syntax.decode() not in MAY_BE_LOSSY
     except NOT_PLAIN_ERRORS:
         return False
 

@@ -67,7 +67,8 @@ def file_with_items(count: int) -> Seed:
     head = content[data_set_offset(content) :]
     plain = costly()["deflated empty items"][0]
     items = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff" + EMPTY_ITEM * count + SEQUENCE_END
-    return Seed("items", plain.sop_class, plain.sop_instance, "1.2.840.10008.1.2.1", head + items)
+    pixel_data = b"\xe0\x7f\x10\x00OW\0\0\x02\0\0\0\0\0"
+    return Seed("items", plain.sop_class, plain.sop_instance, "1.2.840.10008.1.2.1", head + items + pixel_data)
 
 
 def written(seed: Seed, folder: Path) -> Path:
