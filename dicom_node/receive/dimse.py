@@ -47,6 +47,7 @@ class NodeDimse(DIMSEServiceProvider):
         self._new_spool_file = new_spool_file
         self._store = store
         self._command = bytearray()
+        self._command_context = 0
         self._incoming: tuple[int, StoreCommand, SpoolFile] | None = None
 
     def get_msg(self, block: bool = False) -> Any:
@@ -81,6 +82,8 @@ class NodeDimse(DIMSEServiceProvider):
         if self._incoming is not None:
             if control & IS_COMMAND:
                 raise ValueError("a command within a data set")
+            if context_id != self._incoming[0]:  # PS3.8 E.1: they may be of another transfer syntax
+                raise ValueError("a data set in another presentation context than its command")
             self._incoming[2].write(fragment)
             if control & IS_LAST:
                 self._answer_store(sender)
@@ -89,6 +92,9 @@ class NodeDimse(DIMSEServiceProvider):
         elif not control & IS_COMMAND:
             raise ValueError("a data set without its command")
         else:
+            if self._command and context_id != self._command_context:
+                raise ValueError("a command set in several presentation contexts")
+            self._command_context = context_id
             self._command += fragment
             if len(self._command) > MAX_COMMAND_BYTES:
                 raise ValueError("a command set longer than any that PS3.7 defines")

@@ -166,6 +166,10 @@ UNEXPECTED = {
     "a data set without its command": lambda c: pdu(pdv(c, 2, b"data")),
     "a command within a data set": lambda c: pdu(pdv(c, 3, command("1.2.3")), pdv(c, 0, b"data"), pdv(c, 3, command("1.2.3"))),
     "no message ID": lambda c: pdu(pdv(c, 3, command("1.2.3", without=0x0110))),
+    "a data set in another context": lambda c: pdu(pdv(c, 3, command(instance_bytes(1)[0])), pdv(c + 2, 2, instance_bytes(1)[1])),
+    "a command in two contexts": lambda c: pdu(
+        pdv(c + 2, 1, command(instance_bytes(1)[0])[:40]), pdv(c, 3, command(instance_bytes(1)[0])[40:]), pdv(c, 2, instance_bytes(1)[1])
+    ),
     "another context": lambda c: pdu(pdv(c + 2, 3, command("1.2.3"))),
     "a value longer than its PDU": lambda c: struct.pack(">BxL", P_DATA, 10) + struct.pack(">LBB", 99, c, 3) + b"abcd",
     "a value without its head": lambda c: struct.pack(">BxL", P_DATA, 3) + b"\0\0\0",
