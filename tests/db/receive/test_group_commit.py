@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from random import Random
 from threading import Barrier, Event
 from uuid import uuid4
 
+import psycopg2
 import pytest
 from sqlalchemy import text
 
@@ -18,7 +19,7 @@ from db.complete import units
 from db.engine import Database
 from db.receive.admission import Admission, AdmissionResult
 from db.receive.group_commit import CONNECTIONS, GroupAdmitter
-from tests.support.records import Sender, blob, complete, header, plan, scalar, unit_of
+from tests.support.records import Sender, blob, complete, header, plan, run, scalar, unit_of
 
 _LOCK = text("SELECT u.id FROM units u JOIN series s ON s.id = u.series_id WHERE s.series_instance_uid = :uid FOR UPDATE OF u")
 
@@ -211,3 +212,28 @@ def test_each_instance_is_synced_once_and_a_disk_error_fails_alone(database: Dat
     assert scalar(database, "SELECT count(*) FROM instances") == scalar(database, "SELECT held FROM units") == 60 - len(bad)
     assert len(admitter._idle) == CONNECTIONS
     assert not admitter._queue
+
+
+def test_a_commit_waits_for_the_disk_whatever_the_server_is_set_to(database: Database, postgres_url: str) -> None:
+    """The sender may delete an instance whose row is committed: a server that answers before its disk would lose it with the power."""
+    run(database, "CREATE TABLE seen (value text)")
+    run(
+        database,
+        """CREATE FUNCTION note_setting() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$""",
+    )
+    run(database, "CREATE TRIGGER note_setting AFTER INSERT ON instances FOR EACH ROW EXECUTE FUNCTION note_setting()")
+    change = f"ALTER DATABASE {database.engine.url.database}"
+    administrator = psycopg2.connect(postgres_url)
+    administrator.autocommit = True
+    with closing(administrator), administrator.cursor() as cursor:
+        cursor.execute(f"{change} SET synchronous_commit = off")
+        try:
+            with Database.open(database.engine.url.render_as_string(hide_password=False)) as new:
+                assert scalar(new, "SELECT setting FROM pg_settings WHERE name = 'synchronous_commit'") == "on"
+                admitter = GroupAdmitter(new)
+                admit(admitter, Sender(new), 1)
+                admitter.close()
+        finally:
+            cursor.execute(f"{change} RESET synchronous_commit")
+    assert scalar(database, "SELECT array_agg(value) FROM seen") == ["on"]
