@@ -7,7 +7,7 @@ from typing import Any
 
 from console.auth.access import CLINICIANS, UserRole
 from core.clock import system_clock
-from core.policy.verdicts import RejectionReason
+from core.policy.verdicts import NO_ANSWER, RejectionReason
 from core.records import Code
 from core.settings.settings import Settings
 from core.states import ResultKind
@@ -41,6 +41,11 @@ class VerdictPanel:
     def judged(self) -> bool:
         """Whether everything that the result states was judged."""
         return self.verdicts.judged(finding.id for finding in self.findings)
+
+    @property
+    def no_answer(self) -> str:
+        """Why it cannot be accepted that nothing was missed; "" where a model has answered."""
+        return "" if self.findings else NO_ANSWER.get(self.job.outcome, "")
 
     @property
     def count(self) -> int:

@@ -1,8 +1,8 @@
 """What a clinician may decide on a result, when a result counts as judged, and to whom it is released then.
 
-A verdict is on one finding (accepted, corrected, rejected), on a result without findings (accepted), or adds a finding that the model
+A verdict is on one finding (accepted, corrected, rejected), on an answer without findings (accepted), or adds a finding that the model
 lacks (missed), which can be taken back (retracted). A later verdict on the same thing supersedes the earlier one. A result with a missed
-finding is not accepted as a whole.
+finding is not accepted as a whole, and neither is one to which no model has answered (`NO_ANSWER`).
 """
 
 from collections.abc import Collection, Iterable
@@ -11,12 +11,18 @@ from enum import StrEnum
 
 from core.errors import NodeError
 from core.records import Code, Lps
+from core.states import Outcome
 
 LARGEST_MM = 500.0
 WAITING_NOTE = "waits for a clinician's verdict"
 """Note of a delivery that is held until its result was judged or released (``release = "after_verdict"``)."""
 AMENDED_NOTE = "a clinician has changed the result, and no assessment goes here: release it or give it up"
 """Note of one that is held on because the destination would get the result without the amendment."""
+NO_ANSWER = {
+    Outcome.ABSTAINED: "the model abstained, so there is no answer to accept",
+    Outcome.NOT_ANALYSED: "no model has analysed the images, so there is no answer to accept",
+}
+"""Why nobody can accept a result without findings ("nothing was missed"): by its outcome, where no model has answered."""
 
 
 class VerdictKind(StrEnum):

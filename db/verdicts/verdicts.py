@@ -6,7 +6,15 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.policy.admission import WHOLE_SLIDE
-from core.policy.verdicts import MarkedPlace, VerdictDraft, VerdictKind, VerdictRefused, destinations_to_release, position_on_slice
+from core.policy.verdicts import (
+    NO_ANSWER,
+    MarkedPlace,
+    VerdictDraft,
+    VerdictKind,
+    VerdictRefused,
+    destinations_to_release,
+    position_on_slice,
+)
 from core.records import Lps
 from db import audit
 from db.engine import Database
@@ -97,6 +105,8 @@ def _superseded(result: LockedResult, draft: VerdictDraft, seen: SeenResult) -> 
         raise VerdictRefused(f"finding {draft.finding_id} is not of job {result.job.id}", hint="reload the page and judge again")
     if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and result.findings:
         raise VerdictRefused("a result with findings is judged finding by finding", hint="accept or reject each finding")
+    if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and result.job.outcome in NO_ANSWER:
+        raise VerdictRefused(NO_ANSWER[result.job.outcome], hint="add a missed finding, or have an operator run the job again")
     missed = [row.id for row in result.current if row.verdict == VerdictKind.MISSED]
     if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and missed:
         if missed[-1] > seen.verdict:

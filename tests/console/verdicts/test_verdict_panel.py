@@ -211,3 +211,24 @@ def test_a_photograph_has_no_number_among_images_to_state(reader: Reader, databa
     panel = reader.read()
     assert 'name="column"' in panel
     assert 'name="image_number"' not in panel
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("not_analysed", "No model has analysed the images, so there is no answer to accept."),
+        ("abstained", "The model abstained, so there is no answer to accept."),
+        ("no_finding", "No finding: no finding was reported."),
+    ],
+)
+def test_that_nothing_was_missed_is_offered_where_a_model_has_answered(reader: Reader, database: Database, outcome: str, said: str) -> None:
+    """The panel of the study page and that of the viewer say why otherwise, and a form that is sent all the same is refused."""
+    run(database, "DELETE FROM findings")
+    run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+    answered = outcome == "no_finding"
+    for panel in (reader.read(), reader.browser.get(f"/results/{reader.job}/verdicts").text):
+        assert said in panel
+        assert ("nothing was missed" in panel) is answered
+    reply = reader.send(verdict="accepted")
+    assert reply.status_code == (303 if answered else 409)
+    assert scalar(database, "SELECT count(*) FROM verdicts") == int(answered)

@@ -134,6 +134,21 @@ def test_a_result_with_a_missed_finding_is_not_accepted_as_complete(database: Da
     judge(database, job_id, VerdictKind.ACCEPTED)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [(Outcome.NOT_ANALYSED, "no model has analysed the images"), (Outcome.ABSTAINED, "the model abstained")]
+)
+def test_nothing_was_missed_is_said_of_an_answer_only(database: Database, outcome: Outcome, expected: str) -> None:
+    """It would count as a judgement on images that no model has answered to. A missed finding is added all the same."""
+    job_id = reported(database, findings=0)
+    run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+    with pytest.raises(VerdictRefused, match=expected):
+        judge(database, job_id, VerdictKind.ACCEPTED)
+    assert scalar(database, "SELECT count(*) FROM verdicts") == 0
+    mark_missed(database, job_id, MarkedPlace("1.2.3.4.1", (9.5, 9.5)))
+    with pytest.raises(VerdictRefused, match=expected):
+        judge(database, job_id, VerdictKind.ACCEPTED)
+
+
 def test_an_assessment_is_asked_for_once_everything_is_judged_and_after_each_later_change(database: Database, job_id: int) -> None:
     first, second = finding_ids(database)
     judge(database, job_id, VerdictKind.ACCEPTED, first)
