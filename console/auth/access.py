@@ -143,6 +143,7 @@ ACCESS: dict[tuple[str, str], frozenset[UserRole]] = {
     ("GET", "/audit/patient"): AUDITORS,
     ("GET", "/patients"): ADMINS,
     ("GET", "/patients/commands"): ADMINS,
+    ("GET", "/patients/refused/{command_id}"): ADMINS,
     ("POST", "/patients/erase"): ADMINS,
     ("GET", "/audit/views"): AUDITORS,
     ("GET", "/audit/views/export"): AUDITORS,

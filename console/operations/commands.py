@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from core.errors import NodeError
 from db.engine import Database
 from db.operations.command_kinds import COMMANDS, CommandKind, CommandRule
-from db.roles.commands import enqueue_command, latest_commands
+from db.roles.commands import enqueue_command, latest_commands, show_command
 
 LONGEST_REASON = 300
 LONGEST_SUBJECT = 128
@@ -68,6 +68,12 @@ def shown_commands(database: Database, prefixes: tuple[str, ...] = ("",)) -> lis
     """Return the latest commands of kinds that begin with one of ``prefixes``, the newest first."""
     rows = latest_commands(database, 4 * SHOWN)
     return [_shown(row) for row in rows if row["kind"].startswith(prefixes)][:SHOWN]
+
+
+def shown_command(database: Database, id: int, kind: CommandKind) -> ShownCommand | None:
+    """Return one command; None where there is none of this number and kind."""
+    row = show_command(database, id)
+    return None if row is None or row["kind"] != kind else _shown(row)
 
 
 def _shown(row: dict[str, Any]) -> ShownCommand:

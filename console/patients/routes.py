@@ -8,15 +8,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.templating import Jinja2Templates
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from console.auth.guard import Accounts, AsViewer, Viewer
 from console.auth.replies import page, redirect
 from console.operations.command_replies import commands_reply
-from console.operations.commands import LONGEST_REASON, shown_commands
-from console.parameters import NO_NUL, PostedForm, SearchText
+from console.operations.commands import LONGEST_REASON, shown_command, shown_commands
+from console.parameters import NO_NUL, PostedForm, RowId, SearchText
+from console.patients.refused_data_sets import SHOWN_REFERENCE, RefusedDataSets, find_refused
 from core.errors import ConfigurationError, NodeError
 from db import audit
 from db.engine import Database
+from db.listings.quarantine import count_quarantined
 from db.operations.command_kinds import CommandKind
 from db.patients.erasure_plan import ErasurePlan, plan_erasure
 from db.patients.erasure_record import has_open_erasure
@@ -24,9 +27,8 @@ from db.patients.erasure_rules import check_can_be_erased, check_reason
 from db.patients.patient_key import PatientKey, known_issuers
 from db.roles.commands import enqueue_command
 
-PREFIXES = ("patient.",)
+PREFIXES = (CommandKind.PATIENT_ERASE.value,)
 LONGEST_ID = 64  # characters of the type LO
-SHOWN_REFERENCE = 8  # characters of the keyed reference, by which the list of commands tells persons apart
 
 Issuer = Annotated[str | None, Query(max_length=LONGEST_ID, pattern=NO_NUL)]
 
@@ -57,6 +59,14 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Return the list of commands alone."""
         return commands_reply(request, templates, database, PREFIXES)
 
+    @routes.get("/patients/refused/{command_id}")
+    def refused_fragment(request: Request, command_id: RowId) -> Response:
+        """Return what the conductor has said of refused data sets; the page asks again until there is an answer."""
+        asked = shown_command(database, command_id, CommandKind.PATIENT_REFUSED)
+        if asked is None:
+            raise HTTPException(404, "nobody has asked that")
+        return page(templates, request, "refused_data_sets.html", refused=RefusedDataSets(count_quarantined(database), asked))
+
     @routes.post("/patients/erase")
     def erase(request: Request, form: PostedForm, viewer: AsViewer) -> Response:
         """Queue the erasure for the conductor, where the form is complete and nothing forbids it now."""
@@ -76,11 +86,12 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
 
 
 def _planned(database: Database, patient: PatientKey, viewer: Viewer) -> dict[str, Any]:
-    """Return what the page shows of a person; that it was looked at is an audit event with a keyed reference."""
+    """Return what the page shows of a person, and ask for refused data sets; the view is an audit event with a keyed reference."""
     plan = plan_erasure(database, patient)
     details = {"from": viewer.address, "patient": patient.reference(database), "studies": len(plan.studies)}
     audit.record_now(database, actor=viewer.actor, action="patient.erasure_planned", subject="patient", details=details)
-    return {"plan": plan, "issuer": patient.issuer, "interrupted": has_open_erasure(database, patient)}
+    refused = find_refused(database, patient, viewer.actor)
+    return {"plan": plan, "issuer": patient.issuer, "interrupted": has_open_erasure(database, patient), "refused": refused}
 
 
 def _ordered(database: Database, patient: PatientKey, form: FormData) -> dict[str, str]:
@@ -100,7 +111,8 @@ def _ordered(database: Database, patient: PatientKey, form: FormData) -> dict[st
     plan: ErasurePlan = plan_erasure(database, patient)
     check_reason(reason, patient.patient_id, plan)
     interrupted = has_open_erasure(database, patient)
-    check_can_be_erased(plan, interrupted, cancel="cancel" in options, whole_studies="whole_studies" in options)
+    if not plan.is_empty or not count_quarantined(database):  # else refused data sets are looked into by the conductor, who says so too
+        check_can_be_erased(plan, interrupted, cancel="cancel" in options, whole_studies="whole_studies" in options)
     subject = patient.reference(database)[:SHOWN_REFERENCE]
     named = {"patient_id": patient.patient_id, **({"issuer": patient.issuer} if patient.issuer else {})}
     return {"subject": subject, "reason": reason, **named, **options}

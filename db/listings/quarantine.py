@@ -40,3 +40,8 @@ class QuarantinedItem:
 def list_quarantined(reader: Reader, limit: int = 100, *, before: ListPlace | None = None) -> list[QuarantinedItem]:
     """Return the items, the latest first; ``before`` continues behind this place: `QuarantinedItem.place` of the last one."""
     return [QuarantinedItem(**row) for row in reader.read(_LIST, {"limit": limit} | place_values(before))]
+
+
+def count_quarantined(reader: Reader) -> int:
+    """Return how many refused data sets are stored."""
+    return int(reader.read("SELECT count(*) AS number FROM quarantine", {})[0]["number"])

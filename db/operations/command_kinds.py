@@ -28,6 +28,7 @@ class CommandKind(StrEnum):
     MODEL_SHADOW = "model.shadow"
     MODEL_RETIRE = "model.retire"
     MODEL_ROLLBACK = "model.rollback"
+    PATIENT_REFUSED = "patient.refused"
     PATIENT_ERASE = "patient.erase"
 
 
@@ -75,5 +76,6 @@ COMMANDS: dict[CommandKind, CommandRule] = {
     CommandKind.MODEL_SHADOW: CommandRule("conduct", "Run version as shadow", "version"),
     CommandKind.MODEL_RETIRE: CommandRule("conduct", "Retire version", "version"),
     CommandKind.MODEL_ROLLBACK: CommandRule("conduct", "Roll back model", "model"),
+    CommandKind.PATIENT_REFUSED: CommandRule("conduct", "Look for a person in refused data sets", "person", needs_reason=False),
     CommandKind.PATIENT_ERASE: CommandRule("conduct", "Erase a person", "person"),
 }

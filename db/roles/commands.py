@@ -28,10 +28,12 @@ _FINISH = text("""
     UPDATE commands SET state = :state, result = CAST(:result AS jsonb), finished_at = node_now(), args = args - CAST(:personal AS text[])
     WHERE id = :id AND state = 'running'
 """)
-_COLUMNS = "id, kind, args, actor, state, result, created_at, started_at, finished_at"
+_COLUMNS = """
+    id, kind, args, actor, state, result, created_at, started_at, finished_at, extract(epoch FROM node_now() - created_at)::float8 AS age_s
+"""
 _SHOW = text(f"SELECT {_COLUMNS} FROM commands WHERE id = :id")
 _LATEST = text(f"""
-    SELECT {_COLUMNS}, extract(epoch FROM node_now() - created_at)::float8 AS age_s FROM commands
+    SELECT {_COLUMNS} FROM commands
     WHERE created_at > node_now() - interval '1 day' ORDER BY id DESC LIMIT :limit
 """)
 

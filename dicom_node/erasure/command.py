@@ -1,7 +1,9 @@
-"""The command of an administrator to erase all data of one person, which the role ``conduct`` carries out.
+"""Commands of an administrator on all data of one person, which the role ``conduct`` carries out: find it, erase it.
 
-Its row names the person until it has been carried out; then it forgets that (`db.roles.commands`).
+The row of a command names the person until it has been carried out; then it forgets that (`db.roles.commands`).
 """
+
+from collections.abc import Sequence
 
 from core.counted import counted
 from core.errors import NodeError
@@ -17,6 +19,14 @@ from db.roles.commands import ClaimedCommand
 from dicom_node.erasure.quarantined import QuarantinedOfPatient, quarantined_of
 from dicom_node.erasure.run import run_erasure
 
+MOST_LISTED = 50  # numbers in one answer
+_OF_PERSON = ("refused data set of this person is erased too", "refused data sets of this person are erased too")
+_OF_NOBODY = ("does not say whose it is and stays", "do not say whose they are and stay")
+_OF_NAMESAKES = (
+    "has this ID of another issuer, is of another person and stays",
+    "have this ID of another issuer, are of other persons and stay",
+)
+
 
 def erasing(settings: Settings, database: Database) -> Handler:
     """Return the handler."""
@@ -29,9 +39,7 @@ def erasing(settings: Settings, database: Database) -> Handler:
         NodeError
             The command has no Patient ID, something forbids the erasure now, or it was interrupted.
         """
-        patient = PatientKey(command.args.get("patient_id", ""), command.args.get("issuer", ""))
-        if not patient.patient_id:
-            raise NodeError("the command has no Patient ID", hint="open the page of erasures, or use `dicom-node patients erase`")
+        patient = _patient(command)
         blobs = open_blobs(settings)
         if not blobs.removes:
             raise NodeError("the conductor cannot remove files: its store is on another node", hint="run `dicom-node patients erase` there")
@@ -47,6 +55,43 @@ def erasing(settings: Settings, database: Database) -> Handler:
         return _answer(finished, refused)
 
     return erase
+
+
+def listing_refused(settings: Settings, database: Database) -> Handler:
+    """Return the handler of the question which refused data sets are of a person."""
+
+    def list_refused(command: ClaimedCommand) -> str:
+        """Say which they are, and what an erasure does with them and with those that may be. Nothing is changed.
+
+        Raises
+        ------
+        NodeError
+            The command has no Patient ID.
+        """
+        refused = quarantined_of(database, open_blobs(settings), _patient(command))
+        hers = f"{counted(len(refused.ids), *_OF_PERSON)}: {_listed(refused.ids)}"
+        parts = [hers if refused.ids else "no refused data set is of this person"]
+        if refused.unreadable:
+            unknown = f"{counted(len(refused.unreadable), *_OF_NOBODY)}: {_listed(refused.unreadable)}"
+            parts.append(f"{unknown}; `dicom-node patients erase --quarantined ID` erases one of them too")
+        if refused.of_namesakes:
+            parts.append(f"{counted(len(refused.of_namesakes), *_OF_NAMESAKES)}: {_listed(refused.of_namesakes)}")
+        return "; ".join(parts)
+
+    return list_refused
+
+
+def _patient(command: ClaimedCommand) -> PatientKey:
+    """Return the person whom a command names."""
+    patient = PatientKey(command.args.get("patient_id", ""), command.args.get("issuer", ""))
+    if not patient.patient_id:
+        raise NodeError("the command has no Patient ID", hint="open the page of erasures, or use `dicom-node patients erase`")
+    return patient
+
+
+def _listed(ids: Sequence[int]) -> str:
+    more = len(ids) - MOST_LISTED
+    return ", ".join(map(str, ids[:MOST_LISTED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _answer(finished: FinishedErasure, refused: QuarantinedOfPatient) -> str:

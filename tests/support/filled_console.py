@@ -16,6 +16,8 @@ from core.states import Priority, ResultKind
 from db.accounts.invitations import invite_user
 from db.blobs.store import Blobs
 from db.engine import Database
+from db.operations.command_kinds import CommandKind
+from db.roles.commands import enqueue_command
 from db.roles.heartbeats import record_heartbeat
 from deploy.demo.synthetic.chest import make_chest, synthetic_identity, write_chest
 from deploy.demo.synthetic.lesion import lesion_dataset, lesion_identity
@@ -150,4 +152,6 @@ def use_console(browser: Browser, database: Database) -> dict[str, str]:
     browser.open("/account")
     browser.send_form("/account/tokens", token_name="nightly export", scope=["results"], days="90")
     invitation = invite_user(database, name="Grace", role="clinician", actor="user:admin")
-    return {"upload_id": str(upload["id"]), "file_id": str(upload["files"][0]["id"]), "token": invitation}
+    command = enqueue_command(database, CommandKind.PATIENT_REFUSED, {"subject": "0a1b2c3d"}, "user:admin")
+    of_upload = {"upload_id": str(upload["id"]), "file_id": str(upload["files"][0]["id"])}
+    return {**of_upload, "token": invitation, "command_id": str(command)}

@@ -1,5 +1,6 @@
 """The page on which an administrator erases a person: it shows what would go, and asks; the conductor erases, the command forgets whom."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
         assert shown in page, shown
     assert "--cancel" not in page, "nothing waits"
     assert study.kept(blobs) == (2, True)
+    carry_out()  # the question which refused data sets are hers
     ((seen,),) = rows(database, "SELECT details ->> 'patient' FROM audit_events WHERE action = 'patient.erasure_planned'")
     assert seen == ERNA.reference(database)
     assert browser.send_form("/patients/erase", **FORM).status_code == 303
@@ -78,6 +80,57 @@ def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
     events = rows(database, "SELECT actor, action, details ->> 'reason' FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id")
     assert events == [("user:admin", f"patient.{word}", "request 17") for word in ("erasure_begun", "erased")]
     verify_trail(database)
+
+
+def test_the_preview_says_which_refused_data_sets_are_of_the_person_and_what_happens_with_them(
+    browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
+) -> None:
+    """Only their headers say whose they are, which the console does not read: it asks the conductor, and the row forgets the person."""
+    _store_erna(database, blobs, 701)
+    assert "The node holds none." in browser.open(SHOWN).text
+    hers, theirs = refuse_image(database, blobs, ERNA), refuse_image(database, blobs, NAMESAKE)
+    refuse_image(database, blobs, BOB)
+    nobody = refuse_image(database, blobs, ERNA, content=b"no data set")
+    page = browser.open(f"{SHOWN}&issuer=").text
+    assert "The node holds 4 refused data sets." in page
+    (fragment,) = re.findall(r'hx-get="(/patients/refused/\d+)"', page)
+    assert 'hx-trigger="every 700ms"' in browser.get(fragment).text
+    carry_out()
+    answer = browser.get(fragment).text
+    for said in (
+        f"1 refused data set of this person is erased too: {hers}",
+        f"1 does not say whose it is and stays: {nobody}",
+        "patients erase --quarantined ID",
+        f"1 has this ID of another issuer, is of another person and stays: {theirs}",
+    ):
+        assert said in answer, said
+    assert "hx-trigger" not in answer
+    asked = "SELECT args ? 'patient_id', args ? 'issuer', actor FROM commands WHERE kind = 'patient.refused'"
+    assert rows(database, asked) == [(False, False, "user:admin")]
+    assert answer.strip() in browser.open(f"{SHOWN}&issuer=").text
+    assert len(rows(database, asked)) == 1, "what was answered a moment ago is not asked again"
+    run(database, "UPDATE commands SET created_at = created_at - interval '2 min'")
+    browser.open(f"{SHOWN}&issuer=")
+    assert len(rows(database, asked)) == 2
+    assert "Look for a person" not in page, "the list of erasures has erasures only"
+    erase = enqueue_command(database, "patient.erase", {"subject": "x", "reason": "x"}, "user:admin")
+    assert browser.get(f"/patients/refused/{erase}").status_code == 404
+
+
+def test_a_person_of_whom_only_refused_data_sets_are_stored_is_erased(
+    browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
+) -> None:
+    stays = refuse_image(database, blobs, BOB)
+    assert "The node holds no study of this person." in browser.open(SHOWN).text
+    carry_out()
+    assert browser.send_form("/patients/erase", **FORM).status_code == 303
+    carry_out()
+    assert "nothing is stored of this person" in browser.get("/patients").text
+    refuse_image(database, blobs, ERNA)
+    assert browser.send_form("/patients/erase", **FORM).status_code == 303
+    carry_out()
+    assert "1 quarantined" in browser.get("/patients").text
+    assert rows(database, "SELECT id FROM quarantine") == [(stays,)]
 
 
 def _nothing(_database: Database, _blobs: Blobs) -> None:
