@@ -10,7 +10,7 @@ from core.clock import system_clock
 from core.concepts.measured_values import format_measured
 from core.counted import counted
 from core.policy.priors.choice import PriorRule
-from core.policy.priors.sentences import comparison_in_words, nothing_earlier
+from core.policy.priors.sentences import comparison_in_words, days_in_words, nothing_earlier
 from core.policy.routes.unrouted_reason import short_reason
 from core.records import FindingComparison
 
@@ -194,5 +194,6 @@ FILTERS = {
     "measured": format_measured,
     "short_reason": short_reason,
     "compared": format_comparison,
+    "days_before": days_in_words,
     "nothing_earlier": format_nothing_earlier,
 }

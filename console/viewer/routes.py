@@ -13,10 +13,12 @@ from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page
 from console.parameters import RowId
 from console.viewer import growth
+from console.viewer.comparison import shown_comparisons, shown_earlier_results
 from console.viewer.page_data import first_image, page_data
 from console.viewer.rendered_unit import RenderedUnit
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
+from core.policy.priors.sentences import nothing_earlier
 from db.viewer.viewed_unit import UnitImages, find_overlays, open_unit
 
 WAIT_S = 20.0
@@ -51,7 +53,10 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
             meta = describe(source.start(unit_id, unit.images, first_image(unit, finding)), unit.images)
         ticket = source.sign(Ticket(unit_id, unit.images.key, unit.job.id if unit.job else 0), session.id)
         data = page_data(unit, ticket, finding, problem) | {"meta": meta, "first": first_slice(meta, first_image(unit, finding))}
-        return page(templates, request, "viewer.html", unit=unit, data=data, problem=problem)
+        shown: dict[str, Any] = {"unit": unit, "data": data, "problem": problem, "comparisons": shown_comparisons(unit)}
+        if unit.compared is not None:
+            shown |= {"earlier": shown_earlier_results(unit.compared), "no_earlier": nothing_earlier(unit.compared.rule)}
+        return page(templates, request, "viewer.html", **shown)
 
     @routes.get("/viewer/{unit_id}/{ticket}/meta")
     async def meta(unit_id: RowId, ticket: str, session: SignedIn) -> Response:

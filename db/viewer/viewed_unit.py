@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from db import audit
 from db.engine import Database
+from db.viewer.compared_results import ComparedResults, read_compared_results
 
 _UNIT = text("""
     SELECT u.id, u.kind, u.sop_instance_uid, u.revision, u.reason, u.state, se.series_number,
@@ -19,7 +20,7 @@ _UNIT = text("""
 """)
 _JOBS = text("""
     SELECT j.id, j.model, j.model_version, j.pipeline_digest, j.state, j.outcome, j.reason, j.shadow, j.revision, j.run, j.reported_at,
-           j.probabilities, j.looked_for, j.identity ->> 'not_for' AS not_for
+           j.probabilities, j.looked_for, j.identity ->> 'not_for' AS not_for, j.prior_rule
     FROM jobs j WHERE j.unit_id = :id
     ORDER BY j.shadow, j.state IN ('superseded', 'cancelled'), j.outcome IS NULL, j.outcome <> 'findings', j.id DESC
 """)
@@ -69,7 +70,8 @@ class UnitImages:
 class ViewedUnit:
     """A unit with the result that is shown: ``job`` is None where the unit has none. Rows are those of their tables.
 
-    ``of_study``: the units of its study, as `units_of_study` returns them.
+    ``of_study``: the units of its study, as `units_of_study` returns them. ``compared``: with what the result was compared; None where its
+    route asks for no comparison.
     """
 
     row: Any
@@ -78,6 +80,7 @@ class ViewedUnit:
     findings: Sequence[Any]
     images: UnitImages
     of_study: Sequence[Any]
+    compared: ComparedResults | None = None
 
     @property
     def latest_result(self) -> int | None:
@@ -119,7 +122,10 @@ def open_unit(database: Database, unit_id: int, *, job_id: int | None, viewer: s
         details = {"from": address, "unit": unit_id, "job": None if job is None else job.id, "images": len(images.hashes)}
         audit.record(connection, actor=viewer, action="viewer.opened", subject=f"study:{row.study_id}", details=details)
         of_study = connection.execute(_UNITS_OF_STUDY, {"study": row.study_id}).all()
-    return ViewedUnit(row, jobs, job, findings, images, of_study)
+        compared = None
+        if job is not None:
+            compared = read_compared_results(connection, job, findings, study_id=row.study_id, viewer=viewer, address=address)
+    return ViewedUnit(row, jobs, job, findings, images, of_study, compared)
 
 
 def units_of_study(database: Database, unit_id: int) -> Sequence[Any]:

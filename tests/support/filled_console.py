@@ -85,7 +85,7 @@ def _earlier_study(database: Database, patient: Identity) -> int:
     Sender(database).send(1, study="1.2.9", series="1.2.9.1", study_date="20250105", study_description="Chest CT", **values)
     complete(database, plan(), study="1.2.9")
     job = claim(database)
-    finish(database, job)
+    finish(database, job, findings=2)
     run(database, f"UPDATE findings SET diameter_mm = 17.2 WHERE job_id = {job.id}")
     return job.id
 

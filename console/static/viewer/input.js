@@ -83,6 +83,7 @@ export function bindKeys(viewer) {
     End: () => viewer.goToPlace(Infinity),
     n: () => viewer.stepFinding(1),
     p: () => viewer.stepFinding(-1),
+    e: () => viewer.showEarlier(),
     1: () => viewer.choosePreset("lung"),
     2: () => viewer.choosePreset("soft"),
     3: () => viewer.choosePreset("bone"),

@@ -149,6 +149,11 @@ class Viewer {
     this.goToFinding(findings[(at + step + findings.length) % findings.length].ordinal);
   }
 
+  // The images of the earlier examination, at the finding that was matched to the chosen one.
+  showEarlier() {
+    document.querySelector(`ol.findings li:has([data-finding="${this.model.chosen}"]) [data-earlier]`)?.click();
+  }
+
   // A click: the cross-hair moves there, and a finding whose outline contains the point is chosen.
   pick(viewport, event) {
     if (this.model.geometry === null) return;

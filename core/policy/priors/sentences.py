@@ -9,7 +9,8 @@ from core.policy.routes.route_sentences import join_words, keyword_in_words
 from core.records import Change, Finding, FindingComparison, PriorFinding, PriorResult
 
 TO_BE_CHECKED = "Matched automatically by place and size: the reader has to check each match in both examinations."
-NOT_MATCHED_TO_FINDINGS = "Its findings are listed and not matched to those of this result."
+NOT_MATCHED_TO_FINDINGS = "Earlier findings are listed and not matched to those of this result."
+NOT_NEW = "This does not say that it is new."
 MOST_LISTED = 5
 CHANGES = {
     Change.WITHIN_ERROR: "within the measuring error",
@@ -41,19 +42,25 @@ def days_in_words(days: int) -> str:
     return "the same day" if days == 0 else "1 day before" if days == 1 else f"{days} days before"
 
 
+def named_result(one: PriorResult | FindingComparison) -> str:
+    """Return date, interval, version and job of an earlier result: two of one day differ by their jobs."""
+    return f"{date_in_words(one.study_date)} ({days_in_words(one.days)}, version {one.model_version}, job {one.job_id})"
+
+
 def prior_in_words(prior: PriorResult) -> str:
     """Return the line about one earlier result: when, by which version, and its findings."""
-    named = f"{date_in_words(prior.study_date)} ({days_in_words(prior.days)}, version {prior.model_version}, job {prior.job_id})"
+    named = named_result(prior)
     if not prior.findings:
         return f"Earlier result of {named}: no finding."
-    lines = [_listed(finding) for finding in prior.findings[:MOST_LISTED]]
+    lines = [prior_finding_in_words(finding) for finding in prior.findings[:MOST_LISTED]]
     if (more := len(prior.findings) - MOST_LISTED) > 0:
         lines.append(f"{more} more")
     many = "1 finding" if len(prior.findings) == 1 else f"{len(prior.findings)} findings"
     return f"Earlier result of {named}: {many}: {'; '.join(lines)}."
 
 
-def _listed(finding: PriorFinding) -> str:
+def prior_finding_in_words(finding: PriorFinding) -> str:
+    """Return number, kind, size and place of a finding of an earlier result."""
     size = "" if finding.diameter_mm is None else f" {format_measured(finding.diameter_mm, 'mm')}"
     where = f", {finding.where}" if finding.where else ""
     return f"{finding.number} {finding.meaning}{size}{where}{', rejected by a clinician' if finding.rejected else ''}"
@@ -61,10 +68,21 @@ def _listed(finding: PriorFinding) -> str:
 
 def comparison_in_words(said: FindingComparison) -> str:
     """Return the sentence about one finding."""
-    then = f"{date_in_words(said.study_date)} ({days_in_words(said.days)}, version {said.model_version})"
+    then = named_result(said)
     if said.finding is None:
-        return f"No comparable finding was found in the result of {then}: {said.reason}. This does not say that it is new."
-    parts = [f"Probably finding {said.finding} of {then}, matched automatically and to be checked by the reader"]
+        return f"No comparable finding was found in the result of {then}: {said.reason}. {NOT_NEW}"
+    head = f"Probably finding {said.finding} of {then}, matched automatically and to be checked by the reader"
+    return f"{'; '.join([head, *sizes_in_words(said), change_in_words(said), *growth_in_words(said)])}."
+
+
+def change_in_words(said: FindingComparison) -> str:
+    """Return what the comparison says of the size of a matched finding."""
+    return CHANGES.get(said.change, f"not judged: {said.reason}")
+
+
+def sizes_in_words(said: FindingComparison) -> list[str]:
+    """Return volume and diameter of a matched finding in the earlier result, with the differences."""
+    parts = []
     if said.volume_mm3_before is not None:
         volume = f"volume then {format_measured(said.volume_mm3_before, 'mm3')}"
         if said.volume_percent is not None and said.volume_difference_mm3 is not None:
@@ -75,12 +93,15 @@ def comparison_in_words(said: FindingComparison) -> str:
         if said.diameter_difference_mm is not None:
             diameter += f", difference {_signed(said.diameter_difference_mm, 'mm')}"
         parts.append(diameter)
-    parts.append(CHANGES.get(said.change, f"not judged: {said.reason}"))
-    if said.doubling_days is not None:
-        parts.append(f"volume doubling time {said.doubling_days:.0f} days")
+    return parts
+
+
+def growth_in_words(said: FindingComparison) -> list[str]:
+    """Return the volume doubling time of a matched finding, and whether it has grown by the limit of Lung-RADS, where that is said."""
+    parts = [] if said.doubling_days is None else [f"volume doubling time {said.doubling_days:.0f} days"]
     if said.change != Change.NOT_JUDGED and is_lung_rads_growth(said.mean_axis_difference_mm, said.days):
         parts.append(f"the mean axis has grown by more than {LUNG_RADS_MM:g} mm within 12 months, the limit of Lung-RADS 2022")
-    return f"{'; '.join(parts)}."
+    return parts
 
 
 def without_counterpart(findings: Sequence[Finding], prior: PriorResult) -> str:
@@ -89,8 +110,9 @@ def without_counterpart(findings: Sequence[Finding], prior: PriorResult) -> str:
     others = [str(one.number) for one in prior.findings if one.number not in matched and not one.rejected]
     if not others:
         return ""
-    which = "finding" if len(others) == 1 else "findings"
-    return f"To {which} {join_words(others, 'and')} of that result none of this one was matched: this does not say that it has gone."
+    which, gone = ("finding", "it has gone") if len(others) == 1 else ("findings", "they have gone")
+    where = f"the result of {date_in_words(prior.study_date)} (job {prior.job_id})"
+    return f"To {which} {join_words(others, 'and')} of {where} none of this one was matched: this does not say that {gone}."
 
 
 def _signed(value: float, unit: str) -> str:

@@ -221,8 +221,8 @@ def test_the_page_and_the_api_show_the_comparison_beside_the_finding(browser: Br
     first, second = _study_id_of(database, "1.2.50"), _study_id_of(database, "1.2.51")
     page = browser.get(f"/studies/{second}").text
     for shown in (
-        "Probably finding 1 of 2025-01-05 (362 days before, version 1.0), matched automatically and to be checked by the reader; "
-        "volume then 110 mm³, difference +170 mm³ (+155 %); diameter then 5.0 mm, difference +1.5 mm; "
+        f"Probably finding 1 of 2025-01-05 (362 days before, version 1.0, job {earlier}), matched automatically and to be checked by the "
+        "reader; volume then 110 mm³, difference +170 mm³ (+155 %); diameter then 5.0 mm, difference +1.5 mm; "
         "larger, beyond the measuring error; volume doubling time 268 days; the mean axis has grown by more than 1.5 mm within 12 months",
         f'<dt>Compared with</dt><dd><a href="/studies/{first}">2025-01-05</a>, 362 days before, version 1.0, job {earlier}</dd>',
         "Made automatically by place and size. Check each of them in both examinations.",
@@ -232,3 +232,5 @@ def test_the_page_and_the_api_show_the_comparison_beside_the_finding(browser: Br
     (unit,) = browser.get(f"/api/v1/studies/{second}").json()["units"]
     said = unit["current"][0]["findings"][0]["comparison"]
     assert (said["job_id"], said["change"], said["finding"], said["volume_percent"]) == (earlier, "larger", 1, 155)
+    run(database, "UPDATE job_priors SET days = 0")
+    assert f'<a href="/studies/{first}">2025-01-05</a>, the same day, version 1.0' in browser.get(f"/studies/{second}").text

@@ -35,7 +35,7 @@ def test_a_matched_finding_has_its_sizes_of_then_and_the_differences() -> None:
     assert (said.diameter_mm_before, said.diameter_difference_mm, said.mean_axis_difference_mm) == (7.0, 1.0, 1.0)
     assert (said.change, said.doubling_days, said.reason) == (Change.LARGER, 234, "")
     assert comparison_in_words(said) == (
-        "Probably finding 4 of 2026-01-05 (318 days before, version 1.0.0), matched automatically and to be checked by the reader; "
+        "Probably finding 4 of 2026-01-05 (318 days before, version 1.0.0, job 17), matched automatically and to be checked by the reader; "
         "volume then 200 mm³, difference +312 mm³ (+156 %); diameter then 7.0 mm, difference +1.0 mm; "
         "larger, beyond the measuring error; volume doubling time 234 days."
     )
@@ -83,8 +83,8 @@ def test_without_a_match_nothing_is_called_new() -> None:
     said = said_of(512.0, earlier_result(earlier_nodule(1, 200.0, height=0.9)))
     assert (said.change, said.finding, said.volume_mm3_before) == (Change.NOT_MATCHED, None, None)
     assert comparison_in_words(said) == (
-        "No comparable finding was found in the result of 2026-01-05 (318 days before, version 1.0.0): no earlier finding lies within 15 "
-        "mm of its place in the same lung. This does not say that it is new."
+        "No comparable finding was found in the result of 2026-01-05 (318 days before, version 1.0.0, job 17): no earlier finding lies "
+        "within 15 mm of its place in the same lung. This does not say that it is new."
     )
 
 
@@ -92,7 +92,7 @@ def test_earlier_findings_without_a_counterpart_are_named() -> None:
     prior = earlier_result(earlier_nodule(1, 200.0), earlier_nodule(2, 90.0, height=0.9))
     findings = compare_findings((nodule(0, 210.0),), prior, pipeline_digest=CT_MODEL.digest, error=ERROR)
     assert without_counterpart(findings, prior) == (
-        "To finding 2 of that result none of this one was matched: this does not say that it has gone."
+        "To finding 2 of the result of 2026-01-05 (job 17) none of this one was matched: this does not say that it has gone."
     )
     rejected = replace(prior, findings=(prior.findings[0], replace(prior.findings[1], rejected=True)))
     assert without_counterpart(findings, rejected) == ""
@@ -137,3 +137,16 @@ def test_a_model_without_places_is_known_by_its_findings() -> None:
 @pytest.mark.parametrize(("days", "words"), [(0, "(the same day, "), (1, "(1 day before, "), (2, "(2 days before, ")])
 def test_the_days_between_the_examinations(days: int, words: str) -> None:
     assert words in prior_in_words(earlier_result(days=days))
+
+
+def test_two_earlier_results_of_one_day_are_told_apart() -> None:
+    """In each sentence on findings, and where the older one was listed last."""
+    of_noon = earlier_result(earlier_nodule(1, 200.0), earlier_nodule(2, 90.0, height=0.9), earlier_nodule(3, 90.0, height=0.1))
+    of_morning = replace(of_noon, job_id=16, study_time="0800")
+    (finding,) = findings = compare_findings((nodule(0, 210.0),), of_noon, pipeline_digest=CT_MODEL.digest, error=ERROR)
+    assert finding.comparison is not None
+    assert "finding 1 of 2026-01-05 (318 days before, version 1.0.0, job 17)" in comparison_in_words(finding.comparison)
+    assert prior_in_words(of_noon) != prior_in_words(of_morning)
+    assert without_counterpart(findings, of_noon) == (
+        "To findings 2 and 3 of the result of 2026-01-05 (job 17) none of this one was matched: this does not say that they have gone."
+    )

@@ -90,7 +90,7 @@ def test_the_statements_name_the_earlier_result_and_that_the_reader_has_to_check
     listed, check, rest = texts(encoded(comparisons.grown()), private_codes.COMPARED_WITH.value)
     assert listed.startswith("Earlier result of 2026-01-05 (318 days before, version 1.0.0, job 17): 2 findings: 1 Nodule 7.0 mm")
     assert check == TO_BE_CHECKED
-    assert rest.startswith("To finding 2 of that result none of this one was matched")
+    assert rest.startswith("To finding 2 of the result of 2026-01-05 (job 17) none of this one was matched")
     assert "1 of 2 findings matched automatically to the result of 2026-01-05: the reader has to check this." in summary_text(
         comparisons.grown()
     )
@@ -99,7 +99,7 @@ def test_the_statements_name_the_earlier_result_and_that_the_reader_has_to_check
 def test_a_model_without_places_lists_the_earlier_result_and_matches_nothing() -> None:
     document = encoded(comparisons.listed())
     assert len(named(document, codes.PRIOR_REPORT.value)) == 1
-    assert texts(document, private_codes.COMPARED_WITH.value)[1].startswith("Its findings are listed and not matched")
+    assert texts(document, private_codes.COMPARED_WITH.value)[1].startswith("Earlier findings are listed and not matched")
     assert not named(document, private_codes.CHANGE.value)
 
 
