@@ -19,6 +19,8 @@ from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
 # sent: whether the destination stores that object decides what the new report names.
+# A job that is compared with earlier results is not claimed while a job of its model on an earlier study of the patient runs, unless that
+# is less urgent: both studies may have come together, and the next series is claimed while one is computed (`workers.attempt.prefetch`).
 # `= ANY(ARRAY(...))` executes the inner query once. With `IN (...)` some plans execute it again for each row, and exceed the limit.
 _CLAIM = """
     UPDATE jobs SET state = 'running', token = gen_random_uuid(), worker = :worker, {counted} = {counted} + 1,
@@ -32,6 +34,13 @@ _CLAIM = """
           AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
           AND NOT EXISTS (SELECT FROM jobs o JOIN deliveries d ON d.job_id = o.id
                           WHERE o.unit_id = j.unit_id AND o.state = 'superseded' AND d.state = 'sending' AND d.lease_until > node_now())
+          AND (j.prior_rule IS NULL OR j.priors_chosen_at IS NOT NULL OR j.failure_state IS NOT NULL OR NOT EXISTS (
+              SELECT FROM series ts JOIN studies t ON t.id = ts.study_id
+              JOIN jobs o ON o.state = 'running' AND o.lease_until > (SELECT node_now()) AND o.model = j.model AND NOT o.shadow
+              JOIN units ou ON ou.id = o.unit_id JOIN series os ON os.id = ou.series_id JOIN studies ot ON ot.id = os.study_id
+              WHERE ts.id = u.series_id AND o.priority >= j.priority AND t.patient_id <> '' AND ot.patient_id = t.patient_id
+                AND ot.issuer_of_patient_id = t.issuer_of_patient_id AND ot.study_date <> ''
+                AND (ot.study_date, ot.study_time) < (t.study_date, t.study_time)))
         ORDER BY j.priority DESC, j.shadow, j.next_attempt_at, j.id LIMIT :limit FOR NO KEY UPDATE OF j SKIP LOCKED) AS due
         WHERE CAST(:kind AS text) IS NULL OR (due.kind = :kind AND due.attempts = 0 AND due.pipeline_digest = ANY(:digests))))
     RETURNING id, prior_rule IS NOT NULL AS compares

@@ -9,6 +9,7 @@ from db import audit
 from db.engine import Database
 from db.jobs import not_analysed, outbox
 from db.jobs.job_records import ClaimedJob
+from db.jobs.prior_results import forget_prior_results
 from db.row_values import clean_text
 
 LOST = "the program was killed, or hung, in the middle of its work"
@@ -79,7 +80,7 @@ def postpone_job(database: Database, job: ClaimedJob, *, error: str, retry_in_s:
 
 
 def release_job(database: Database, job: ClaimedJob) -> None:
-    """Give a job back untouched, because the worker stops; the attempt does not count.
+    """Give a job back untouched, because the worker stops; the attempt does not count, nor does what a first one has chosen.
 
     Raises
     ------
@@ -90,6 +91,8 @@ def release_job(database: Database, job: ClaimedJob) -> None:
         _lock(connection, job)
         if job.failure_state is None:
             _end(connection, job.id, str(job.token), JobState.QUEUED, "released", "", job.attempt - 1, None, actor="worker")
+            if job.attempt <= 1:
+                forget_prior_results(connection, job.id)
         else:
             not_analysed.end_without_report(connection, job.id, uncounted=1)
             _end_attempt(connection, str(job.token), "released", "")

@@ -53,6 +53,10 @@ _ADD = text("""
             CAST(:reports AS jsonb))
 """)
 _CHOSEN = text("UPDATE jobs SET priors_chosen_at = node_now() WHERE id = :id")
+# Waits for an erasure that deletes one of them at this moment (`db.patients.erasure`), and returns those that are still there.
+_STILL_THERE = text("SELECT id FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR KEY SHARE")
+_FORGET = text("DELETE FROM job_priors WHERE job_id = :id")
+_NOT_CHOSEN = text("UPDATE jobs SET priors_chosen_at = NULL WHERE id = :id AND priors_chosen_at IS NOT NULL")
 _PRIORS = text("""
     SELECT p.*, o.outcome, st.study_instance_uid FROM job_priors p JOIN jobs o ON o.id = p.prior_job_id
     JOIN units u ON u.id = o.unit_id JOIN series se ON se.id = u.series_id JOIN studies st ON st.id = se.study_id
@@ -68,8 +72,9 @@ def choose_prior_results(connection: Connection, ids: Sequence[int]) -> None:
         rows = {row.id: row for row in connection.execute(_CANDIDATES, values)}
         candidates = [PriorCandidate(row.id, row.study_id, _examination(row), row.findings, tuple(row.rejected)) for row in rows.values()]
         chosen = choose_priors(prior_rule(job.prior_rule), _examination(job), candidates)
-        reports = _stored_reports(connection, [one.candidate.job_id for one in chosen])
-        for place, one in enumerate(chosen, 1):
+        kept = set(connection.execute(_STILL_THERE, {"ids": [one.candidate.job_id for one in chosen]}).scalars()) if chosen else set()
+        reports = _stored_reports(connection, sorted(kept))
+        for place, one in enumerate((one for one in chosen if one.candidate.job_id in kept), 1):
             row = rows[one.candidate.job_id]
             connection.execute(
                 _ADD,
@@ -87,6 +92,12 @@ def choose_prior_results(connection: Connection, ids: Sequence[int]) -> None:
                 },
             )
         connection.execute(_CHOSEN, {"id": job.id})
+
+
+def forget_prior_results(connection: Connection, job_id: int) -> None:
+    """Forget the choice of a job whose first attempt is given back and does not count: the next one is the first, and chooses."""
+    if connection.execute(_NOT_CHOSEN, {"id": job_id}).rowcount:
+        connection.execute(_FORGET, {"id": job_id})
 
 
 def prior_rule(stored: dict[str, Any]) -> PriorRule:

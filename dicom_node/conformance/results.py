@@ -52,8 +52,8 @@ _REPORT = (
         "of the whole document, first in the tree: a summary in words (121111, DCM, Summary), outcome, status of the model, what it is "
         "not for, notes on this result as comments, at most five limits of the model (the model card has all); the other objects of "
         "the result that this destination receives, as IMAGE or COMPOSITE; sentences on the earlier results compared with, and their "
-        "reports that all its destinations have stored, as COMPOSITE (122075, DCM, Prior report for current patient) with a Study Date "
-        "and in Pertinent Other Evidence Sequence",
+        "reports that all its destinations had stored when the analysis began, as COMPOSITE (122075, DCM, Prior report for current "
+        "patient) with a Study Date and in Pertinent Other Evidence Sequence; a destination that is added later gets the same report",
     ),
 )
 _ASSESSMENT = (

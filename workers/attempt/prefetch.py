@@ -1,8 +1,8 @@
 """Leases and decodes the next series while the current one is computed, so that the model does not wait for it.
 
-At most one series, and only if there is memory for both. It is the next job in the queue, so no job is overtaken; an urgent job is
-still computed before it. Its lease is renewed meanwhile, and a job that was not begun is given back without counting an attempt. If the
-process is killed, the attempt counts, and the job is not prefetched again.
+At most one series, and only if there is memory for both. It is the next job in the queue that may begin, so no job is overtaken; an
+urgent job is still computed before it. Its lease is renewed meanwhile, and a job that was not begun is given back without counting an
+attempt. If the process is killed, the attempt counts, and the job is not prefetched again.
 """
 
 import time
