@@ -18,6 +18,7 @@ from training.lung_nodule_ct.repeat.measure import SeenFinding, compare, summari
 from training.lung_nodule_ct.repeat.second_examination import REPOSITIONINGS, Repositioning, examine_again
 
 BALL = (17, 40, 36)  # native (z, y, x) in the right lung of `small_chest`
+BEYOND_ALL = {"beyond_1.5": 1, "beyond_1.7": 1, "beyond_2": 1, "beyond_2.2": 1}  # a volume of 2.5 times another one
 
 
 def chest_with_ball() -> np.ndarray:
@@ -61,7 +62,7 @@ def test_what_is_counted() -> None:
     hidden = [first[0], replace(first[1], placed=replace(first[1].placed, side="")), first[2]]
     assert [word for word, _, _ in compare(hidden, [seen(2, 0.5)], spacing)] == ["missing"]
     assert summarise(outcomes) == {
-        "right": 1, "wrong": 1, "missing": 0, "none": 1, "called_changed": 1, "ratio_50": 2.5, "ratio_95": 2.5,
+        "right": 1, "wrong": 1, "missing": 0, "none": 1, "called_changed": 1, **BEYOND_ALL, "ratio_50": 2.5, "ratio_95": 2.5,
     }  # fmt: skip
     assert summarise([])["right"] == 0
 
@@ -86,7 +87,8 @@ def test_growth_is_counted_where_the_nodule_is_marked_in_both_and_matched() -> N
     first, spacing = [seen(1, 0.1), seen(2, 0.5), seen(3, 0.9)], (1.0, 1.0, 1.0)
     second = [seen(1, 0.11, volume_mm3=500.0), seen(2, 0.5, volume_mm3=220.0)]
     centres = [(20.0, 50.0, 50.0), (100.0, 50.0, 50.0), (180.0, 50.0, 50.0), (150.0, 50.0, 50.0)]
-    assert judge_growth(first, second, centres, spacing) == {"pasted": 4, "marked": 2, "matched": 2, "larger": 1, "within_error": 1}
+    counted = {"pasted": 4, "marked": 2, "matched": 2, "larger": 1, "within_error": 1}
+    assert judge_growth(first, second, centres, spacing) == counted | BEYOND_ALL
 
 
 def test_the_second_chest_has_the_same_nodules_with_more_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

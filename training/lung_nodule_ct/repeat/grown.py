@@ -27,7 +27,7 @@ from training.lung_nodule_ct.real.measurement.evaluate_real import SEED
 from training.lung_nodule_ct.real.nodule_crops import RealNodule
 from training.lung_nodule_ct.real.paste import paste_nodule
 from training.lung_nodule_ct.real.prepared_volumes import APART_MM, draw_free_site, draw_place
-from training.lung_nodule_ct.repeat.measure import FOLD, SeenFinding, find_nodules, seen_finding
+from training.lung_nodule_ct.repeat.measure import FOLD, OTHER_LIMITS, SeenFinding, find_nodules, seen_finding
 from training.lung_nodule_ct.repeat.second_examination import REPOSITIONINGS, Hu, examine_again
 from training.lung_nodule_ct.series.training_series import TrainingSeries
 from training.lung_nodule_ct.synthesis.tissue_noise import Rng
@@ -82,7 +82,10 @@ def paste_twice(series: TrainingSeries, nodules: Sequence[RealNodule], rng: Rng,
 def judge_growth(
     before: Sequence[SeenFinding], after: Sequence[SeenFinding], centres: Sequence[Index], spacing_mm: Spacing
 ) -> Counter[str]:
-    """Count nodules at ``centres``: pasted, marked in both examinations, matched, and larger, smaller or within_error."""
+    """Count nodules at ``centres``: pasted, marked in both examinations, matched, and larger, smaller or within_error.
+
+    ``beyond_``: what would be called larger by one limit for all sizes.
+    """
     matches = match_findings([one.placed for one in after], [one.placed for one in before])
     found = Counter(pasted=len(centres))
     for centre in centres:
@@ -95,6 +98,7 @@ def judge_growth(
         smaller = min(one.placed.diameter_mm or 0.0 for one in (then, now))
         change: Change = judge_volumes(then.volume_mm3, now.volume_mm3, VOLUME_ERROR.ratio_95(smaller))
         found.update({"matched": 1, change.value: 1})
+        found.update(f"beyond_{limit:g}" for limit in OTHER_LIMITS if now.volume_mm3 > limit * then.volume_mm3)
     return found
 
 

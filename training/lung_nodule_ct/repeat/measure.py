@@ -37,6 +37,7 @@ from training.lung_nodule_ct.repeat.second_examination import REPOSITIONINGS, ex
 
 BOTH, ONE = 6, 3  # nodules that both examinations show, and that only the first or only the second shows
 FOLD = 0  # volumes that the network was not trained on
+OTHER_LIMITS = (1.5, 1.7, 2.0, 2.2)  # of the ratio of two volumes, for all sizes: what would be called changed
 
 MatchOutcome = tuple[str, float, Change | None]
 """right, wrong, missing or none; of a right match the ratio of the volumes, and what it is called."""
@@ -150,12 +151,16 @@ def apart_mm(one: SeenFinding, other: SeenFinding, spacing_mm: Spacing) -> float
 
 
 def summarise(outcomes: Sequence[MatchOutcome]) -> dict[str, Any]:
-    """Counts, and how the volumes of rightly matched findings repeat: median and 95 % of the ratio, the larger over the smaller."""
+    """Counts, and how the volumes of rightly matched findings repeat: median and 95 % of the ratio, the larger over the smaller.
+
+    ``called_changed``: by the rule in use; ``beyond_``: by one limit for all sizes.
+    """
     counts = Counter(word for word, _, _ in outcomes)
     ratios = np.array([max(ratio, 1 / ratio) for _, ratio, _ in outcomes if not math.isnan(ratio)])
     changed = sum(change not in (None, Change.WITHIN_ERROR) for _, _, change in outcomes)
+    beyond = {f"beyond_{limit:g}": int((ratios > limit).sum()) for limit in OTHER_LIMITS}
     spread = {} if not len(ratios) else {f"ratio_{share}": round(float(np.quantile(ratios, share / 100)), 2) for share in (50, 95)}
-    return {**{word: counts[word] for word in ("right", "wrong", "missing", "none")}, "called_changed": changed, **spread}
+    return {**{word: counts[word] for word in ("right", "wrong", "missing", "none")}, "called_changed": changed, **beyond, **spread}
 
 
 def _as_dict(one: SeenFinding) -> dict[str, Any]:
