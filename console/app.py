@@ -75,11 +75,12 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
         dependencies=[Depends(build_guard(accounts))],
     )
     settings = current()
-    templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link)
+    templates = build_templates(accounts.ae_title, settings.console.viewer.ohif_link, settings.console.time_zone)
     application.include_router(health_routes.router(read_snapshot, accounts.ae_title))
     application.include_router(pages.router(read_snapshot, accounts.ae_title, templates))
-    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, worklist, saved_views, view_queries, erasures):
+    for module in (sign_in, sign_in_link, oidc, invitation, account, user_admin, saved_views, view_queries, erasures):
         application.include_router(module.build_router(accounts, templates))
+    application.include_router(worklist.build_router(accounts, templates, settings.console.time_zone))
     application.include_router(audit.build_router(accounts, templates, settings))
     application.include_router(operations.build_router(accounts, templates, current))
     application.include_router(dashboard.build_router(accounts, templates, current))

@@ -1,8 +1,9 @@
 """Values as people read them: times, ages, sizes, DICOM dates and names, coded words."""
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from console.alert_words import alert_words
@@ -13,6 +14,7 @@ from core.policy.priors.choice import PriorRule
 from core.policy.priors.sentences import comparison_in_words, days_in_words, nothing_earlier
 from core.policy.routes.unrouted_reason import short_reason
 from core.records import FindingComparison
+from core.time_zone import offset_from_utc
 
 WORDS = {
     "sr": "Report (SR)",
@@ -51,9 +53,15 @@ ACTS = {
 HASH = re.compile(r"[0-9a-f]{32,}")
 
 
-def format_moment(at: datetime | None) -> str:
-    """Return a time in UTC to the second, as ``2026-11-29 00:21:05 UTC``; empty for None."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def format_moment(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """Return a time to the second, as ``2026-11-29 00:21:05 UTC``, in another zone with its offset; empty for None.
+
+    The offset tells the two times of an hour apart that occurs twice, when summer time ends.
+    """
+    if at is None:
+        return ""
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S} {offset_from_utc(local)}"
 
 
 def format_age(seconds: float | None) -> str:
@@ -68,21 +76,21 @@ def format_age(seconds: float | None) -> str:
     return " ".join(shown[:2]) or "0 s"
 
 
-def format_ago(at: datetime | None) -> str:
-    """Return how long ago a time was, as ``5 min ago``; after a week the date."""
+def format_ago(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """Return how long ago a time was, as ``5 min ago``; after a week the date in this zone."""
     if at is None:
         return ""
     seconds = (system_clock() - at).total_seconds()
     if seconds > 7 * 86400:
-        return at.astimezone(UTC).strftime("%Y-%m-%d")
+        return at.astimezone(zone).strftime("%Y-%m-%d")
     if seconds < 60:
         return "just now"
     return f"{format_age(seconds).split(' ', 2)[0]} {format_age(seconds).split(' ')[1]} ago"
 
 
-def format_iso_ago(at: str | None) -> str:
+def format_iso_ago(at: str | None, zone: tzinfo = UTC) -> str:
     """Return how long ago a time was that a row of a view has as text (ISO 8601)."""
-    return format_ago(None if not at else datetime.fromisoformat(at))
+    return format_ago(None if not at else datetime.fromisoformat(at), zone)
 
 
 def format_iso_moment(at: str) -> str:
@@ -174,13 +182,14 @@ def format_nothing_earlier(rule: Mapping[str, Any]) -> str:
     return nothing_earlier(PriorRule(rule["count"], rule["within_days"], tuple(rule["same"])))
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "alert_words": alert_words,
     "moment": format_moment,
     "age": format_age,
     "ago": format_ago,
     "iso_ago": format_iso_ago,
     "iso_moment": format_iso_moment,
+    "utc": format_moment,
     "size": format_size,
     "seconds": format_seconds,
     "person": format_person,
@@ -197,3 +206,10 @@ FILTERS = {
     "days_before": days_in_words,
     "nothing_earlier": format_nothing_earlier,
 }
+"""Filters of templates. Times are in UTC."""
+
+
+def filters_in(zone: tzinfo) -> dict[str, Callable[..., Any]]:
+    """Return the filters with times in another zone; ``utc`` and ``iso_moment`` stay in UTC."""
+    of_time: dict[str, Callable[..., str]] = {"moment": format_moment, "ago": format_ago, "iso_ago": format_iso_ago}
+    return FILTERS | {name: partial(shown, zone=zone) for name, shown in of_time.items()}

@@ -8,8 +8,9 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from console.assets import assets_path, viewer_modules
 from console.auth.access import ACCESS, PUBLIC, UserRole
-from console.formats import FILTERS
+from console.formats import filters_in
 from core.clock import system_clock
+from core.time_zone import find_zone
 from db.accounts.sessions import Session
 
 FOLDER = Path(__file__).parent
@@ -49,8 +50,18 @@ def pages_for(session: Session | None) -> list[tuple[str, str]]:
     return shown
 
 
-def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda study_instance_uid: "") -> Jinja2Templates:
-    """Return the templates of all pages. Values are escaped. ``ohif_link`` gives the address of a study in OHIF, or ""."""
+def build_templates(
+    ae_title: str, ohif_link: Callable[[str], str] = lambda study_instance_uid: "", time_zone: str = "UTC"
+) -> Jinja2Templates:
+    """Return the templates of all pages. Values are escaped.
+
+    Parameters
+    ----------
+    ohif_link
+        Gives the address of a study in OHIF, or "".
+    time_zone
+        IANA name of the zone in which pages show times.
+    """
     environment = Environment(
         loader=FileSystemLoader([FOLDER / "templates", *sorted(path for path in FOLDER.iterdir() if path.is_dir())]),
         autoescape=select_autoescape(default=True),
@@ -58,7 +69,7 @@ def build_templates(ae_title: str, ohif_link: Callable[[str], str] = lambda stud
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link, now=system_clock)
+    environment.globals.update(ae_title=ae_title, pages_for=pages_for, ohif_link=ohif_link, now=system_clock, time_zone=time_zone)
     environment.globals.update(assets=assets_path(), viewer_modules=viewer_modules())
-    environment.filters.update(FILTERS, browser=name_browser)
+    environment.filters.update(filters_in(find_zone(time_zone)), browser=name_browser)
     return Jinja2Templates(env=environment)

@@ -1,7 +1,7 @@
 """Time zones as the configuration and DICOM headers name them."""
 
 import re
-from datetime import timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from core.errors import ConfigurationError
 
@@ -30,3 +30,30 @@ def parse_time_zone(name: str) -> tzinfo | None:
         raise ConfigurationError(
             f"node.timezone is {name!r}, which is not a time zone", hint="give +0100 or a name such as Europe/Berlin"
         ) from error
+
+
+def find_zone(name: str) -> tzinfo:
+    """Return the time zone of an IANA name.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none of this name, or this machine has no data of time zones.
+    """
+    if name == "UTC":  # needs no data
+        return UTC
+    from zoneinfo import ZoneInfo, available_timezones  # not at the start of every command
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        if available_timezones():
+            raise ConfigurationError(f"{name!r} is not a time zone", hint="give a name such as Europe/Berlin") from error
+        message = f"{name!r} cannot be used: this machine has no data of time zones"
+        raise ConfigurationError(message, hint="install the package tzdata of the system, or of Python") from error
+
+
+def offset_from_utc(at: datetime) -> str:
+    """Return the offset of a time with a zone, as ``+01:00``; ``UTC`` for the zone of that name."""
+    written = at.strftime("%z")
+    return "UTC" if at.tzinfo is UTC else f"{written[:3]}:{written[3:5]}"

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,6 +18,7 @@ from console.worklist import live
 from console.worklist.live_lines import LIVE, Lines, LiveLines, SeenRows
 from core.clock import system_clock
 from core.states import Outcome, Tier
+from core.time_zone import find_zone
 from db.accounts.saved_views import saved_views
 from db.accounts.sessions import Session
 from db.worklist.studies import PAGE, STATES, StudyLine, filter_choices, list_studies
@@ -41,23 +44,23 @@ def _read_filter(
     until: str = "",
 ) -> StudyFilter:  # fmt: skip
     values = (text, modality, model, outcome, tier, finding, destination, state, verdict)
-    asked = {name: value.strip() for name, value in zip(FIELDS, values, strict=True)}
+    asked: dict[str, Any] = {name: value.strip() for name, value in zip(FIELDS, values, strict=True)}
     return StudyFilter(**asked, since=read_date(since), until=read_date(until))
 
 
 Wanted = Annotated[StudyFilter, Depends(_read_filter)]
 
 
-def usual_views() -> list[tuple[str, str]]:
-    """Return name and query of the lists that are needed often; a day is one of UTC."""
-    today = {"since": system_clock().date().isoformat()}
+def usual_views(zone: tzinfo = UTC) -> list[tuple[str, str]]:
+    """Return name and query of the lists that are needed often; a day is one of ``zone``."""
+    today = {"since": system_clock().astimezone(zone).date().isoformat()}
     return [(name, urlencode(asked)) for name, asked in (*USUAL, ("Received today", today))]
 
 
-def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
-    """Return the routes of the start page and the worklist."""
+def build_router(accounts: Accounts, templates: Jinja2Templates, time_zone: str = "UTC") -> APIRouter:
+    """Return the routes of the start page and the worklist; days are those of ``time_zone``."""
     routes = APIRouter(include_in_schema=False)
-    database = accounts.database
+    database, zone = accounts.database, find_zone(time_zone)
     feed, kept_lines, seen = live.ChangeFeed(database), LiveLines(), SeenRows()
     routes.include_router(live.build_router(feed))
 
@@ -86,6 +89,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
     @routes.get("/worklist")
     def worklist(request: Request, session: SignedIn, wanted: Wanted, before: Before = None) -> Response:
         """Show a page of the worklist; htmx asks for the lines alone, and an open worklist for lines that it does not show yet."""
+        wanted = replace(wanted, zone=zone)
         if LIVE in request.headers and before is None:
             return _live(request, session, wanted)
         studies = list_studies(database, wanted, before=before)
@@ -93,7 +97,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         context = _context(wanted, studies, continued=before is not None)
         if request.headers.get("hx-request") == "true":
             return page(templates, request, "worklist_lines.html", **context)
-        choices: dict[str, Any] = {**filter_choices(database), "views": saved_views(database, session.user.id), "usual": usual_views()}
+        choices: dict[str, Any] = {**filter_choices(database), "views": saved_views(database, session.user.id), "usual": usual_views(zone)}
         lists: dict[str, Any] = {"states": STATES, "verdicts": VERDICTS, "outcomes": list(Outcome), "tiers": list(Tier)}
         return page(templates, request, "worklist.html", **context, **choices, **lists)
 

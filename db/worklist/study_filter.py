@@ -1,14 +1,15 @@
 """What the worklist is narrowed to, as SQL conditions on ``studies st``."""
 
 import re
-from dataclasses import astuple, dataclass
-from datetime import date
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from db.row_values import escape_like
 
 TRIGRAM = 3
 MOST_WORDS = 8
+DAY = timedelta(days=1)
 _SEPARATORS = re.compile(r"[\s,^=]+")
 
 _WORD = "st.search_text LIKE lower(:{pattern})"
@@ -36,7 +37,7 @@ _OF_JOB_STATE = {
 _CONDITIONS = {
     "modality": "EXISTS (SELECT FROM series se WHERE se.study_id = st.id AND se.modality = :modality)",
     "since": "st.first_received_at >= :since",
-    "until": "st.first_received_at < CAST(:until AS date) + 1",
+    "until": "st.first_received_at < :until",
 }
 _OF_STATE = {
     "receiving": "EXISTS (SELECT FROM series se JOIN units u ON u.series_id = se.id WHERE se.study_id = st.id AND u.state = 'open')",
@@ -50,7 +51,10 @@ VERDICTS = tuple(_OF_VERDICT)
 
 @dataclass(frozen=True, slots=True)
 class StudyFilter:
-    """What the worklist is narrowed to; an empty value narrows nothing. ``text`` is searched in name, ID, accession and description."""
+    """What the worklist is narrowed to; an empty value narrows nothing. ``text`` is searched in name, ID, accession and description.
+
+    ``zone``: of which ``since`` and ``until`` are days.
+    """
 
     text: str = ""
     modality: str = ""
@@ -63,11 +67,12 @@ class StudyFilter:
     verdict: str = ""
     since: date | None = None
     until: date | None = None
+    zone: tzinfo = UTC
 
     @property
     def narrows(self) -> bool:
         """Whether anything is asked."""
-        return any(astuple(self))
+        return any(getattr(self, one.name) for one in fields(self) if one.name != "zone")
 
     @property
     def newest_kind(self) -> str:
@@ -81,6 +86,10 @@ class StudyFilter:
     def conditions(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the values that they name. Every word of ``text`` must be there, in any order."""
         values: dict[str, Any] = {name: getattr(self, name) for name in (*_CONDITIONS, *_OF_JOB, *_OF_FINDING) if getattr(self, name)}
+        if self.since:
+            values["since"] = datetime.combine(self.since, time(), self.zone)
+        if self.until:  # until the next day begins; there is none after the last one
+            values["until"] = datetime.combine(min(self.until, date.max - DAY) + DAY, time(), self.zone)
         conditions = [condition for name, condition in _CONDITIONS.items() if name in values]
         if of_job := self._of_job(values):
             conditions.append(_JOB_EXISTS.format(" AND ".join(of_job)))

@@ -1,11 +1,14 @@
 """Time zones by offset and by name."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core.errors import ConfigurationError
-from core.time_zone import parse_time_zone
+from core.time_zone import find_zone, offset_from_utc, parse_time_zone
 
 SUMMER = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -23,3 +26,25 @@ def test_no_time_zone() -> None:
 def test_an_unknown_time_zone_is_an_error(zone: str) -> None:
     with pytest.raises(ConfigurationError, match=r"node\.timezone"):
         parse_time_zone(zone)
+
+
+@pytest.mark.parametrize(
+    ("name", "offset"), [("UTC", "UTC"), ("Europe/Berlin", "+02:00"), ("Asia/Kolkata", "+05:30"), ("America/St_Johns", "-02:30")]
+)
+def test_a_zone_by_its_name_and_its_offset(name: str, offset: str) -> None:
+    assert offset_from_utc(SUMMER.astimezone(find_zone(name))) == offset
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "+0100", "Europe", "/etc/localtime", "../zone", "zone.tab"])
+def test_an_unknown_name_of_a_zone_is_an_error(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is not a time zone \(give a name such as Europe/Berlin\)"):
+        find_zone(name)
+
+
+def test_a_machine_without_data_of_time_zones_is_told_what_to_install() -> None:
+    """In a process of its own, in which Python looks for them nowhere and has no packages; UTC needs none."""
+    script = "from core.time_zone import find_zone; print(find_zone('UTC')); find_zone('Europe/Berlin')"
+    environ = {**os.environ, "PYTHONTZPATH": ""}
+    done = subprocess.run([sys.executable, "-S", "-c", script], env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == "UTC\n"
+    assert "this machine has no data of time zones (install the package tzdata of the system, or of Python)" in done.stderr

@@ -148,6 +148,7 @@ def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, variable
         ("port = 11112", 'port = "dicom"', 'node.port: expected a whole number, got "dicom"'),
         ("port = 11112", "port = 111120", "node.port: expected at most 65535, got 111120"),
         ('timezone = ""', 'timezone = "Europe/Berln"', "node.timezone: expected +0100 or a name such as Europe/Berlin, got 'Europe/Berln'"),
+        ("port = 8484", 'port = 8484\ntime_zone = "Europe/Berln"', "console.time_zone: 'Europe/Berln' is not a time zone (give a name"),
         ("processes = 1", "processes = 0", "node.processes: expected at least 1, got 0"),
         ("[node]", "[[node]]", "toml: node: expected a table, written once, in single brackets (see"),
         ("[node]", 'webhook = "quick"\n[node]', 'toml: webhook: expected a table, got "quick"'),

@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from core.errors import ConfigurationError
 from core.settings.peers.tls import ConsoleTls
 from core.settings.section import Port, Seconds, Section, is_address, is_loopback
 from core.settings.web.viewer import ViewerSection
+from core.time_zone import find_zone
 
 
 class OidcSection(Section):
@@ -93,6 +95,11 @@ class ConsoleSection(Section):
     session_max_s: Seconds = Field(
         default=43200.0, description="Seconds after sign-in after which a user has to sign in again. 12 hours: one shift."
     )
+    time_zone: str = Field(
+        default="UTC",
+        description="Time zone in which pages show times, an IANA name such as `Europe/Berlin`; each time has its offset. Exports, the "
+        "API, logs and the pages of the audit trail stay in UTC ([times](operations.md#times)).",
+    )
     oidc: OidcSection | None = Field(
         default=None, description="Optional. Sign-in by OpenID Connect ([the console](console.md#sign-in-by-openid-connect))."
     )
@@ -105,6 +112,15 @@ class ConsoleSection(Section):
         if value and (url.scheme not in ("http", "https") or not url.hostname or url.path or url.query or url.fragment or url.username):
             raise ValueError(f"{value!r} is no address such as https://dicom-node.example.org: scheme, host name and perhaps a port")
         return url.geturl()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str) -> str:
+        try:
+            find_zone(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     @field_validator("allowed_hosts")
     @classmethod
