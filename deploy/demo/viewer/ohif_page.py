@@ -16,6 +16,8 @@ _MODALITY = "[data-cy=series-modality-label]"
 _VIEWPORT = "window.cornerstone?.getRenderingEngines()[0]?.getViewports()[0]"
 # The tour of the first visit covers the page. OHIF shows it unless this entry says that it has been seen.
 _NO_TOUR = "try { localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour'])) } catch {}"
+# Playwright tests a condition at every frame unless it is told otherwise, which makes the browser produce frames that show nothing new.
+_EVERY_MS = 200
 
 
 class OhifPage:
@@ -40,7 +42,7 @@ class OhifPage:
         self.page.goto(f"{self._url}/viewer?StudyInstanceUIDs={study_instance_uid}", wait_until="commit")
         for modality in modalities:
             self._thumbnail(modality).first.wait_for()
-        self.page.wait_for_function(f"!!{_VIEWPORT}?.getCurrentImageId?.()")
+        self._wait_for(f"!!{_VIEWPORT}?.getCurrentImageId?.()")
         banner = self.page.locator("[data-cy=confirm-and-hide-button]")
         if banner.is_visible():
             self._click(banner)
@@ -65,7 +67,7 @@ class OhifPage:
 
     def panel_rows(self, count: int) -> list[str]:
         """Wait until the open panel has ``count`` rows and return their texts."""
-        self.page.wait_for_function("count => document.querySelectorAll('[data-cy=data-row]').length === count", arg=count)
+        self._wait_for("count => document.querySelectorAll('[data-cy=data-row]').length === count", count)
         # The measurement's text is beside the row, inside the element around both.
         script = "rows => rows.map(row => (row.closest('[data-cy^=measurement-table-row]') ?? row).innerText)"
         return list(self._rows.evaluate_all(script))
@@ -82,7 +84,7 @@ class OhifPage:
 
     def wait_for_image(self, sop_instance_uid: str) -> None:
         """Wait until that image is displayed and drawn."""
-        self.page.wait_for_function(f"uid => {_VIEWPORT}?.getCurrentImageId?.()?.includes(`/instances/${{uid}}/`)", arg=sop_instance_uid)
+        self._wait_for(f"uid => {_VIEWPORT}?.getCurrentImageId?.()?.includes(`/instances/${{uid}}/`)", sop_instance_uid)
         self.wait_until_drawn()
 
     def wait_until_drawn(self) -> None:
@@ -116,7 +118,7 @@ class OhifPage:
 
     def wait_for_text(self, text: str) -> None:
         """Wait until the page contains a text."""
-        self.page.wait_for_function(f"document.body.innerText.includes({json.dumps(text)})")
+        self._wait_for(f"document.body.innerText.includes({json.dumps(text)})")
 
     def wait_for_annotation(self, text: str) -> None:
         """Wait until an annotation with this text is drawn on the image; draw the image again until it is.
@@ -132,6 +134,10 @@ class OhifPage:
         """Write the page to ``path`` as PNG."""
         self.page.screenshot(path=path)
         return path
+
+    def _wait_for(self, script: str, argument: object = None) -> None:
+        """Wait until a condition in JavaScript is true."""
+        self.page.wait_for_function(script, arg=argument, polling=_EVERY_MS)
 
     def _thumbnail(self, modality: str) -> Locator:
         label = self.page.locator(_MODALITY, has_text=re.compile(rf"^\s*{re.escape(modality)}\s*$"))

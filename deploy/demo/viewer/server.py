@@ -18,6 +18,7 @@ ISOLATION = {
 }
 PROXIED = "/dicom-web"
 UPSTREAM_TIMEOUT_S = 120.0
+KEPT_S = 3600  # so that the browser neither fetches nor compiles the files of the viewer again for the next study
 mimetypes.add_type("application/wasm", ".wasm")
 mimetypes.add_type("text/javascript", ".mjs")
 
@@ -57,13 +58,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(APP_CONFIG)
         else:
             file = (self.folder / path.lstrip("/")).resolve()
-            inside = file.is_relative_to(self.folder) and file.is_file()
-            self._file(file if inside else self.folder / "index.html")  # any other path is a page of the viewer, which index.html renders
+            if file.is_relative_to(self.folder) and file.is_file():
+                self._file(file, kept_s=KEPT_S)
+            else:  # any other path is a page of the viewer, which index.html renders
+                self._file(self.folder / "index.html")
 
-    def _file(self, path: Path) -> None:
+    def _file(self, path: Path, *, kept_s: int = 0) -> None:
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "application/octet-stream")
         self.send_header("Content-Length", str(path.stat().st_size))
+        if kept_s:
+            self.send_header("Cache-Control", f"max-age={kept_s}")
         self._end_headers()
         with path.open("rb") as stream:
             shutil.copyfileobj(stream, self.wfile)
