@@ -29,7 +29,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "ViT": VIT,
 }
 SIZES = {2: {"img_size": [64, 64], "patch_size": [16, 16]}, 3: {"img_size": [32, 32, 16], "patch_size": [8, 8, 8]}}
-STEPS = 6  # each network learns; what it says is compared with nothing
+STEPS = 1  # changes every weight; what a network says is compared with nothing
 SLICES, SIDE = 24, 40
 EFFUSION = """
 [[labels]]
