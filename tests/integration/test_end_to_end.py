@@ -27,7 +27,6 @@ from imaging.wire.part10 import data_set_offset
 from tests.support import node_toml
 from tests.support.external_programs import tool
 from tests.support.imported_series import check_console, check_reports, import_and_send
-from tests.support.monai_classifiers import RESNET, inference, make_classifier, radiograph
 from tests.support.node_process import RunningNode, wait_until
 from tests.support.orthanc import Orthanc
 from tests.support.patient_identifiers import found_in, values_of
@@ -288,39 +287,19 @@ def test_81_a_photograph_that_a_program_uploads_gets_its_result_and_pdf(departme
     assert not [line for line in node.errors if "UPLOADED-81" in line or "Uploadedname" in line]
 
 
-def test_82_an_imported_classifier_reads_radiographs(department: Department, tmp_path: Path) -> None:
-    """A bundle of MONAI is imported and activated, its route is added by a reload, and grey images come back with reports."""
-    bundle = make_classifier(tmp_path / "zoo" / "bundle", inference(RESNET | {"n_input_channels": 1}), steps=40)
-    node = department.node
-    node.cli("models", "import", str(bundle), "--about", str(bundle.parent / "about.toml"))
-    node.cli("models", "activate", "bright_discs", "1.0.0")
-    route = 'name = "radiographs"\nmodel = "bright_discs"\ndestinations = ["first", "second"]\nwhen = { Modality = "DX" }\n'
-    node.config.write_text(node.config.read_text() + "[[routes]]\n" + route)
-    node.cli("reload")
-    sent = [radiograph(disc, number) for number, disc in enumerate((True, False))]
-    for image in sent:
-        image.save_as(tmp_path / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
-    send_files(sorted(tmp_path.glob("*.dcm")), "127.0.0.1", node.port, "NODE")
-    export = department.wait_for_reports(2)
-    rows = [next(row for row in export if row["sop_instance_uid"] == image.SOPInstanceUID) for image in sent]
-    assert [(row["outcome"], row["finding"]) for row in rows] == [("findings", "disc"), ("no_finding", "")]
-    assert {row["model"] for row in rows} == {"bright_discs"}
-    stored = {report["SOPInstanceUID"]: report["ID"] for report in department.first.reports()}
-    for row in rows:
-        path = tmp_path / "report"
-        path.write_bytes(department.first.file(stored[row["sr_sop_instance_uid"]]))
-        assert dciodvfy_errors(path) == []
+def test_82_imported_classifiers_read_every_modality(department: Department, tmp_path: Path) -> None:
+    """OCT volume, ultrasound loop, whole slide, radiographs and clinical photograph: DICOM in, reports out, shown in the console.
 
-
-def test_83_imported_classifiers_read_every_modality(department: Department, tmp_path: Path) -> None:
-    """OCT volume, ultrasound loop, whole slide, radiograph and clinical photograph: DICOM in, reports out, shown in the console."""
-    expected, lateral = import_and_send(department.node, tmp_path)
-    export = department.wait_for_reports(len(expected) + 1)  # the route of skin takes the photograph too
-    check_reports(department.first, export, expected, tmp_path)
-    (row,) = [row for row in export if row["sop_instance_uid"] == lateral.SOPInstanceUID]
+    The bundles of MONAI are imported and activated, and their routes are added by a reload.
+    """
+    sent = import_and_send(department.node, tmp_path)
+    analysed = (*sent.expected, *sent.radiographs)
+    export = department.wait_for_reports(len(analysed) + 1)  # the route of skin takes the photograph too
+    check_reports(department.first, export, analysed, tmp_path)
+    (row,) = [row for row in export if row["sop_instance_uid"] == sent.unrouted.SOPInstanceUID]
     assert row["job_id"] is None
     assert "ViewPosition" in row["reason"]
-    check_console(department.node, expected)
+    check_console(department.node, sent.expected)
 
 
 def test_9_a_restart_loses_and_repeats_nothing(department: Department) -> None:

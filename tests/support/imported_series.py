@@ -39,6 +39,26 @@ class Expected:
     image: FileDataset
     model: str
     findings: tuple[str, ...] = ("disc",)
+    outcome: str = "findings"
+
+
+@dataclass(frozen=True, slots=True)
+class SentImages:
+    """What was sent.
+
+    Attributes
+    ----------
+    expected
+        An image for each model but one.
+    radiographs
+        Two images for one model, with and without a disc.
+    unrouted
+        An image that no route takes.
+    """
+
+    expected: tuple[Expected, ...]
+    radiographs: tuple[Expected, ...]
+    unrouted: FileDataset
 
 
 def colour_loop(discs: Sequence[bool], study: int = 8700) -> FileDataset:
@@ -67,14 +87,16 @@ def plain_radiographs() -> tuple[FileDataset, FileDataset]:
     return made[0], made[1]
 
 
-def import_and_send(node: RunningNode, folder: Path) -> tuple[list[Expected], FileDataset]:
-    """Serve a classifier for each modality, and send an image of each; return what is expected, and an image that no route takes."""
+def import_and_send(node: RunningNode, folder: Path) -> SentImages:
+    """Import and activate a classifier for each modality, add their routes by one reload, and send images of each."""
     bundle = make_classifier(folder / "zoo" / "bundle", inference(RESNET | {"n_input_channels": 1}), steps=40)
     routes = [node.config.read_text()]
     for modality, stated in TABLES.items():
         name = f"discs_{modality.lower()}"
         (folder / "about.toml").write_text(about_modality(modality, **stated).replace("bright_discs", name))
         routes.append(_serve(node, bundle, folder / "about.toml", name, f'Modality = "{modality}"'))
+    (folder / "about.toml").write_text(ABOUT)
+    routes.append(_serve(node, bundle, folder / "about.toml", "bright_discs", 'Modality = "DX"'))
     (folder / "about.toml").write_text(ABOUT.replace("bright_discs", "discs_cr"))
     routes.append(_serve(node, bundle, folder / "about.toml", "discs_cr", 'Modality = "CR", ViewPosition = "PA"'))
     several = make_classifier(folder / "zoo" / "several", inference(RESNET, "sigmoid"), steps=40)
@@ -83,12 +105,19 @@ def import_and_send(node: RunningNode, folder: Path) -> tuple[list[Expected], Fi
     node.config.write_text("".join(routes))
     node.cli("reload")
     volume, loop, levels, (frontal, lateral) = oct_volume([False, True, False]), colour_loop([False, True]), pyramid(), plain_radiographs()
-    photograph = clinical_photograph()
-    for image in (volume, loop, *levels, frontal, lateral, photograph):
+    photograph, shown, empty = clinical_photograph(), radiograph(True, 0), radiograph(False, 1)
+    for image in (volume, loop, *levels, frontal, lateral, photograph, shown, empty):
         image.save_as(folder / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
     send_files(sorted(folder.glob("*.dcm")), "127.0.0.1", node.port, "NODE")
-    expected = [Expected(volume, "discs_opt"), Expected(loop, "discs_us"), Expected(levels[0], "discs_sm"), Expected(frontal, "discs_cr")]
-    return [*expected, Expected(photograph, "discs_xc", ("disc", "nothing"))], lateral
+    expected = (
+        Expected(volume, "discs_opt"),
+        Expected(loop, "discs_us"),
+        Expected(levels[0], "discs_sm"),
+        Expected(frontal, "discs_cr"),
+        Expected(photograph, "discs_xc", ("disc", "nothing")),
+    )
+    radiographs = (Expected(shown, "bright_discs"), Expected(empty, "bright_discs", ("",), "no_finding"))
+    return SentImages(expected, radiographs, lateral)
 
 
 def _serve(node: RunningNode, bundle: Path, about: Path, name: str, when: str) -> str:
@@ -99,13 +128,13 @@ def _serve(node: RunningNode, bundle: Path, about: Path, name: str, when: str) -
 
 
 def check_reports(pacs: Orthanc, export: Sequence[Mapping[str, Any]], expected: Sequence[Expected], folder: Path) -> None:
-    """Check that each image has the findings of its model, and a valid report in the PACS."""
+    """Check that each image has the outcome and the findings of its model, and a valid report in the PACS."""
     stored = {report["SOPInstanceUID"]: report["ID"] for report in pacs.reports()}
     for one in expected:
         series = one.image.SeriesInstanceUID
         rows = [row for row in export if (row["series_instance_uid"], row["model"]) == (series, one.model)]
         assert {row["finding"] for row in rows} == set(one.findings), [row["reason"] for row in rows]
-        assert {row["outcome"] for row in rows} == {"findings"}
+        assert {row["outcome"] for row in rows} == {one.outcome}
         path = folder / "report"
         path.write_bytes(pacs.file(stored[rows[0]["sr_sop_instance_uid"]]))
         assert dciodvfy_errors(path) == []
