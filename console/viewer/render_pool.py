@@ -195,7 +195,7 @@ class RenderPool:
         with self._lock:
             process, self._spare = self._spare, None
             if process is None or process.poll() is not None:
-                process = _start()
+                process = start_process()
             self._running.add(process)
         return process
 
@@ -203,7 +203,7 @@ class RenderPool:
         """Start the process for the next unit."""
         with self._lock:
             if self._spare is None and not self._closed.is_set():
-                self._spare = _start()
+                self._spare = start_process()
 
 
 def _without_errors(action: Callable[[], object]) -> None:
@@ -214,7 +214,8 @@ def _without_errors(action: Callable[[], object]) -> None:
         log.info("render_not_prepared", exception=type(error).__name__)
 
 
-def _start() -> "subprocess.Popen[str]":
+def start_process() -> "subprocess.Popen[str]":
+    """Start a render process, which waits for its order on standard input."""
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     pipe = subprocess.PIPE

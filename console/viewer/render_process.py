@@ -75,9 +75,14 @@ def main(orders: TextIO, answers: TextIO) -> None:
         report({"done": meta})
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Carry out the order on standard input, and answer on standard output."""
     gc.disable()  # the process decodes one unit and ends; a collection over what it imports would delay the first image
     os.umask(0o077)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints does not get between the answers
     main(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    run()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from console.viewer import render_pool
 from console.viewer.render_cache import RenderCache
-from console.viewer.render_pool import RenderOrder, RenderPool
+from console.viewer.render_pool import RenderOrder, RenderPool, start_process
 from console.viewer.rendered_unit import RenderedUnit
 from core.settings.web.viewer import ViewerSection
 from core.states import UnitKind
@@ -86,7 +87,10 @@ def test_slices_with_a_gap_are_shown_as_a_stack_with_the_reason(pool: RenderPool
     assert rendering.meta["shape"] == [11, 64, 64]
 
 
-def test_a_unit_beyond_a_limit_is_not_shown_and_the_limit_is_named(chest: list[Path], tmp_path: Path) -> None:
+def test_a_unit_beyond_a_limit_is_not_shown_and_the_limit_is_named(
+    chest: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render_pool, "start_process", start_process)  # a program, which takes longer than 0.05 s to start
     pool = RenderPool(ViewerSection(time_s=0.05), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
     try:
         assert "took longer than the 0.05 s" in _finish(pool, named(chest)).failure

@@ -15,7 +15,7 @@ from PIL import Image
 
 from console.viewer import render_pool
 from console.viewer.render_cache import RenderCache
-from console.viewer.render_pool import RenderOrder, RenderPool
+from console.viewer.render_pool import RenderOrder, RenderPool, start_process
 from core.records import Mask
 from core.settings.web.viewer import ViewerSection
 from deploy.demo.inputs import CT_SERIES, dermoscopy
@@ -75,7 +75,9 @@ def test_outlines_and_heat_map_lie_where_the_result_has_them(node: ViewerNode, b
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> RenderPool:
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RenderPool:
+    """A pool that starts its processes as the product does."""
+    monkeypatch.setattr(render_pool, "start_process", start_process)
     return RenderPool(ViewerSection(), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
 
 
