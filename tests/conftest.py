@@ -12,7 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.forked_workers", "tests.support.services", "tests.support.seaweed"]
+pytest_plugins = ["tests.support.forked_workers", "tests.support.services", "tests.support.seaweed", "tests.support.shared_chromium"]
 
 # The processes of the suite, and those that they start, share the cores. A second thread of OpenMP or OpenBLAS computes nothing faster
 # there, and waits by spinning: an inference on two threads takes two and a half times the processor time of one on one thread. The
@@ -52,25 +52,31 @@ LONGEST_FIRST = (
     "tests/deploy/installed/test_wheel.py",
     "tests/deploy/demo/test_demo.py",
     "tests/deploy/local/test_up.py",
-    "tests/workers/queue/test_worker.py",
-    "tests/viewer/test_ohif.py",
-    "tests/workers/encode/validate/test_external_validators.py",
-    "tests/console/test_accessibility.py",
-    "tests/models/dermoscopy/test_model.py",
     "tests/deploy/installed/test_systemd.py",
-    "tests/workers/child/test_memory_limit.py",
+    "tests/workers/encode/validate/test_external_validators.py",
+    "tests/viewer/test_ohif.py",
+    "tests/console/test_accessibility.py",
     "tests/models/lung_histology_ct/test_model.py",
-    "tests/training/lung_histology_ct/test_train.py",
-    "tests/dicom_node/receive/test_listen_role.py",
-    "tests/dicom_node/receive/test_receive_killed.py",
-    "tests/fuzz/test_decoding.py",
-    "tests/fuzz/test_listener.py",
-    "tests/chaos/hosts/test_fail_over.py",
     "tests/dicom_node/conduct/test_conductor.py",
+    "tests/workers/child/test_memory_limit.py",
+    "tests/console/worklist/test_live_page.py",
+    "tests/console/viewer/test_hanging.py",
+    "tests/training/lung_histology_ct/test_train.py",
+    "tests/workers/queue/test_worker.py",
+    "tests/deploy/cli/patients/test_erase.py",
+    "tests/deploy/cli/trial/test_trial.py",
+    "tests/console/viewer/test_growth.py",
+    "tests/dicom_node/deliver/test_sender.py",
+    "tests/dicom_node/receive/test_listen_role.py",
+    "tests/console/viewer/test_other_series.py",
     "tests/models/bundle/test_detector.py",
+    "tests/workers/attempt/test_imported_classifiers.py",
+    "tests/training/dermoscopy/test_transfer.py",
+    "tests/workers/child/test_loaded_models.py",
+    "tests/fuzz/test_decoding.py",
+    "tests/models/dermoscopy/test_model.py",
     "tests/training/dermoscopy/test_train.py",
-    "tests/console/api/test_api_schema.py",
-    "tests/models/dermoscopy/test_quality.py",
+    "tests/chaos/hosts/test_fail_over.py",
 )
 
 # One profile for the whole suite. How long an example takes depends on the machine and on what else runs on it, so no test has a deadline

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from console.auth.access import ACCESS, PUBLIC
 from console.auth.credentials.second_factor import new_secret
@@ -14,14 +14,13 @@ from core.errors import StorageError
 from db.accounts.users import find_user, set_second_factor
 from db.engine import Database
 from tests.support.axe_core import fetch_axe
+from tests.support.chromium import TIMEOUT_MS
 from tests.support.console import PASSWORD, RunningConsole
-from tests.support.external_programs import tool
 from tests.support.filled_console import fill_node, use_console
 from tests.support.services import fresh_database
 
 WIDE, NARROW = 1440, 360
 STREAM = "/worklist/events"  # never ends
-TIMEOUT_MS = 240_000
 _AXE = """async (rules) => (await axe.run(document, { resultTypes: ["violations"], ...rules })).violations.map((one) =>
     `${one.id} (${one.impact}): ` + one.nodes.map((node) => `${node.html.slice(0, 140)} ${node.any[0]?.message ?? ""}`).join("; "))"""
 _CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
@@ -44,23 +43,20 @@ def axe() -> Path:
 
 @pytest.fixture(scope="module")
 def opened(
-    postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory, chromium: Browser
 ) -> Iterator[tuple[BrowserContext, BrowserContext, dict[str, str]]]:
     """Two contexts of Chromium with axe-core on one console, nobody signed in and the administrator; values of parameters of paths."""
-    script, chromium = axe(), tool("chromium", "chromium")
+    script = axe()
     folder = tmp_path_factory.mktemp("accessibility")
-    with fresh_database(postgres_url, database_template) as url, sync_playwright() as playwright:
+    with fresh_database(postgres_url, database_template) as url:
         database = Database.open(url)
         values = fill_node(database, folder)
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"]
-        )
         with RunningConsole(database, folder) as console, console.browser() as client:
             values |= use_console(client, database)
             viewer = find_user(database, "viewer")
             assert viewer is not None
             set_second_factor(database, viewer.id, new_secret(), actor="test")
-            contexts = [browser.new_context(base_url=console.url, reduced_motion="reduce") for _ in range(2)]
+            contexts = [chromium.new_context(base_url=console.url, reduced_motion="reduce") for _ in range(2)]
             for context in contexts:
                 context.set_default_timeout(TIMEOUT_MS)
                 context.add_init_script(path=script)
@@ -72,7 +68,8 @@ def opened(
             page.wait_for_selector(".who .role")
             page.close()
             yield contexts[0], contexts[1], values
-            browser.close()
+            for context in contexts:
+                context.close()
         database.dispose()
 
 

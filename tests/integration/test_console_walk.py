@@ -18,7 +18,7 @@ from deploy.demo.synthetic.chest import make_chest, write_chest
 from deploy.demo.synthetic.lesion import make_lesion
 from models import registry
 from tests.support import node_toml
-from tests.support.chromium import FRAMES_DRAWN, TIMEOUT_MS, headless_chromium, sign_in
+from tests.support.chromium import FRAMES_DRAWN, TIMEOUT_MS, sign_in
 from tests.support.console import PASSWORD
 from tests.support.model_packages import other_version
 from tests.support.node_process import RunningNode, wait_until
@@ -70,7 +70,7 @@ class Day:
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+def day(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Day]:
     folder = tmp_path_factory.mktemp("day")
     pacs = Orthanc(folder / "pacs", "PACS").start()
     other_version(SPARE, folder / "data" / "models" / SPARE / "9.9.9")
@@ -95,10 +95,11 @@ heat_map_budget_s = 120.0
             reply = httpx.post(link, data={"password": PASSWORD}, headers={"Origin": node.console}, timeout=120)
             assert reply.status_code == 303
         expect.set_options(timeout=TIMEOUT_MS)
-        with headless_chromium() as chromium:
-            found = Day(node, pacs, chromium, folder)
-            yield found
-            assert not found.errors, "no script of a page failed"
+        found = Day(node, pacs, chromium, folder)
+        yield found
+        assert not found.errors, "no script of a page failed"
+        for page in found.pages.values():
+            page.context.close()
     finally:
         node.stop_or_kill()
         pacs.stop()

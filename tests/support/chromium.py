@@ -11,17 +11,15 @@ from tests.support.external_programs import tool
 TIMEOUT_MS = 240_000
 # Waits for two frames: what a page has asked for with ``requestAnimationFrame`` before is then drawn.
 FRAMES_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+# Without the last two, Chromium starts OpenGL in software, and draws every page with it.
+ARGUMENTS = ("--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage", "--disable-gpu", "--disable-software-rasterizer")
 
 
 @contextmanager
 def headless_chromium() -> Iterator[Browser]:
     """Start Chromium; it ends with the block."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=tool("chromium", "chromium"),
-            channel="chromium",
-            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
-        )
+        browser = playwright.chromium.launch(executable_path=tool("chromium", "chromium"), channel="chromium", args=list(ARGUMENTS))
         yield browser
         browser.close()
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from db.engine import Database
+from tests.support.chromium import TIMEOUT_MS
 from tests.support.console import RunningConsole
 from tests.support.live_page import announce_change, viewer_page
 from tests.support.records import Sender, complete, plan, run, scalar
@@ -81,7 +82,7 @@ def test_a_page_whose_session_has_ended_leaves_for_the_page_of_sign_in(page: Pag
     page.goto(path.format(unit=scalar(database, "SELECT id FROM units")))
     run(database, "UPDATE sessions SET last_seen_at = node_now() - interval '1 day'")
     page.clock.fast_forward("01:05")
-    page.wait_for_url(re.compile(r"/sign-in\?next="))
+    expect(page).to_have_url(re.compile(r"/sign-in\?next="), timeout=TIMEOUT_MS)  # also where two scripts of the page leave at once
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route
 
 from db.engine import Database
 from db.notify import notify
 from db.roles.commands import claim_command, enqueue_command, finish_command
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import sign_in
 from tests.support.console import RunningConsole, add_users
 from tests.support.live_page import refuse_first
 from tests.support.records import Sender, complete, plan, rows, run, scalar
 
 
 @pytest.fixture
-def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+def page(database: Database, tmp_path: Path, chromium: Browser) -> Iterator[Page]:
     """A page of an operator, on a node with a queued job."""
     Sender(database).send(1)
     complete(database, plan())
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+    # bypass_csp: `wait_for_function` evaluates text.
+    with RunningConsole(database, tmp_path) as console, chromium.new_page(base_url=console.url, bypass_csp=True) as page:
         sign_in(page, console.url, "operator")
         yield page
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from core.policy.verdicts import VerdictDraft, VerdictKind
 from db.engine import Database
 from db.notify import notify
 from db.verdicts.result_state import SeenResult
 from db.verdicts.verdicts import give_verdict
-from tests.support.chromium import FRAMES_DRAWN, headless_chromium, sign_in
+from tests.support.chromium import FRAMES_DRAWN, sign_in
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import report_study, rows, scalar
 
@@ -20,12 +20,11 @@ OFFER = "#live:not([hidden])"
 
 
 @pytest.fixture
-def page(database: Database, tmp_path: Path) -> Iterator[Page]:
+def page(database: Database, tmp_path: Path, chromium: Browser) -> Iterator[Page]:
     """The page of a study with a result of three findings, opened by a clinician."""
     report_study(database, findings=3)
     add_users(database)
-    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url)
+    with RunningConsole(database, tmp_path) as console, chromium.new_page(base_url=console.url) as page:
         sign_in(page, console.url, "clinician")
         page.goto(f"/studies/{scalar(database, 'SELECT id FROM studies')}")
         yield page

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from db.engine import Database
 from db.notify import notify
 from db.uploads.upload_records import AnnouncedFile
 from db.uploads.uploads import begin_upload
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import sign_in
 from tests.support.console import RunningConsole, add_users
 from tests.support.records import Sender, complete, plan, run, scalar
 
@@ -23,14 +23,14 @@ def _change(page: Page, database: Database, statement: str) -> str:
     return page.inner_text("#said")
 
 
-def test_an_upload_tells_its_progress_and_its_study_and_nothing_twice(database: Database, tmp_path: Path) -> None:
+def test_an_upload_tells_its_progress_and_its_study_and_nothing_twice(database: Database, tmp_path: Path, chromium: Browser) -> None:
     add_users(database)
     files = [AnnouncedFile(f"{number}.dcm", 100) for number in (1, 2)]
     upload = begin_upload(database, actor="user:clinician", address="127.0.0.1", statement={}, files=files)
     Sender(database).send(1, patient_name="山田^太郎")
     complete(database, plan())
-    with RunningConsole(database, tmp_path) as console, headless_chromium() as browser:
-        page = browser.new_page(base_url=console.url, bypass_csp=True)  # `wait_for_function` evaluates text
+    # bypass_csp: `wait_for_function` evaluates text.
+    with RunningConsole(database, tmp_path) as console, chromium.new_page(base_url=console.url, bypass_csp=True) as page:
         sign_in(page, console.url, "clinician")
         page.goto(f"/uploads/{upload.id}")
         assert page.inner_text("#said") == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Route, sync_playwright
+from playwright.sync_api import Browser, Route
 
 from core.settings.node import NodeSection
 from core.settings.settings import Settings
@@ -19,13 +19,10 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from deploy.demo.synthetic.lesion import make_lesion
 from dicom_node.upload.upload_receiver import UploadReceiver
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import TIMEOUT_MS, sign_in
 from tests.support.console import PASSWORD, RunningConsole, add_users
-from tests.support.external_programs import tool
 from tests.support.node_process import wait_until
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run
-
-TIMEOUT_MS = 240_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,9 @@ def node(module_database: Database, tmp_path_factory: pytest.TempPathFactory) ->
         yield UploadNode(console.url, module_database)
 
 
-def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_opens(node: UploadNode, tmp_path: Path) -> None:
+def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_opens(
+    node: UploadNode, tmp_path: Path, chromium: Browser
+) -> None:
     photograph = tmp_path / "lesion on the cheek.jpg"
     photograph.write_bytes(make_lesion(9, size=(600, 800)).jpeg)
     piece = photograph.stat().st_size // 3 + 1
@@ -64,13 +63,7 @@ def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_open
         else:
             route.continue_()
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=tool("chromium", "chromium"),
-            channel="chromium",
-            args=["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"],
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+    with chromium.new_page(viewport={"width": 1280, "height": 900}) as page:
         page.set_default_timeout(TIMEOUT_MS)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -95,7 +88,6 @@ def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_open
         held[0].continue_()
         page.wait_for_url("**/studies/*")
         assert "P-77" in page.inner_text("main")
-        browser.close()
     assert not errors
     assert seen == [0, piece, -1, piece, 2 * piece], "it asked where to go on, and sent nothing twice"
     assert rows(node.database, "SELECT patient_id FROM studies") == [("P-77",)]
@@ -103,12 +95,11 @@ def test_a_photograph_is_uploaded_through_a_broken_connection_and_its_study_open
     assert rows(node.database, region) == [("1.2.840.10008.5.1.4.1.1.77.1.7",)]
 
 
-def test_a_file_that_is_chosen_before_the_script_has_come_is_in_the_list(node: UploadNode, tmp_path: Path) -> None:
+def test_a_file_that_is_chosen_before_the_script_has_come_is_in_the_list(node: UploadNode, tmp_path: Path, chromium: Browser) -> None:
     photograph = tmp_path / "early.jpg"
     photograph.write_bytes(_photograph(8))
     held: list[Route] = []
-    with headless_chromium() as browser:
-        page = browser.new_page()
+    with chromium.new_page() as page:
         sign_in(page, node.url, "clinician")
         page.route("**/upload.js", lambda route: held.append(route))
         page.goto(f"{node.url}/upload", wait_until="commit")

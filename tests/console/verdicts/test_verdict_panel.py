@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser as Chromium
 
 from core.policy.verdicts import WAITING_NOTE
 from db.engine import Database
-from tests.support.chromium import headless_chromium, sign_in
+from tests.support.chromium import sign_in
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 
@@ -171,10 +172,9 @@ def test_the_panel_says_why_a_result_was_not_sent_and_a_clinician_sends_it_all_t
     assert rows(database, "SELECT state, awaiting_verdict FROM deliveries") == [("pending", False)]
 
 
-def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, database: Database) -> None:
+def test_every_verdict_is_one_key_in_the_browser(console: RunningConsole, database: Database, chromium: Chromium) -> None:
     study = scalar(database, "SELECT id FROM studies")
-    with headless_chromium() as chromium:
-        page = chromium.new_page()
+    with chromium.new_page() as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         sign_in(page, console.url, "clinician")

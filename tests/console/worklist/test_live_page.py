@@ -151,6 +151,6 @@ def test_a_worklist_whose_session_has_ended_leaves_for_the_page_of_sign_in(page:
     page.wait_for_function("window.told > 0")
     run(database, "UPDATE sessions SET ended_at = node_now()")
     announce_change(database)
-    page.wait_for_url(re.compile(r"/sign-in\?next="))
+    expect(page).to_have_url(re.compile(r"/sign-in\?next="), timeout=TIMEOUT_MS)
     assert "state%3Dfailed" in page.url
     assert page.query_selector("#lines") is None
