@@ -6,7 +6,6 @@ from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from core.errors import PixelError
 from imaging.frames.frame_places import frame_places
@@ -14,7 +13,8 @@ from imaging.frames.held_file import HeldFile
 from imaging.pixels.codestream import read_codestream
 from imaging.pixels.colour import to_rgb
 from imaging.pixels.decode import decode_frame
-from imaging.pixels.grey import read_window, to_grey_rgb
+from imaging.pixels.grey import to_grey_rgb
+from imaging.pixels.grey_attributes import GreyAttributes, Window, common_window, grey_attributes
 from imaging.pixels.pixel_spec import pixel_spec
 from imaging.wire.notes import add_note, warnings_as_notes
 from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
@@ -71,11 +71,15 @@ class FrameFile:
             self.instance_number = read.integer("InstanceNumber") or 0
             self.laterality = (read.text("ImageLaterality") or read.text("Laterality")).upper()
         self.is_colour = self.spec.samples == 3 or self.spec.photometric == "PALETTE COLOR"
+        self._grey: list[GreyAttributes] = []
+        self._default_window: Window | None = None
         if not self.is_colour:
-            _add_window(self.header, self._one.stored_range, self._one.bits_stored)
+            with translate_parse_errors("a header that cannot be read"), warnings_as_notes(self.notes):
+                self._grey = grey_attributes(self.header, self.spec.frames)
+                self._default_window = common_window(self._grey, self._one)
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
-        """(Y, X, 3) uint8 of a frame, counted from 1: colours as stored, grey values as the header's window shows them.
+        """(Y, X, 3) uint8 of a frame, counted from 1: colours as stored, grey values as the window of the frame shows them.
 
         An ICC profile is not applied, as readers of whole slides do not apply it either. Raises `PixelError`.
         """
@@ -85,21 +89,9 @@ class FrameFile:
             stream = None if self.spec.transfer_syntax_uid in NATIVE else read_codestream(data)
             shown = to_rgb(self.header, self._one, stored, stream, notes)
         else:
-            shown = to_grey_rgb(self.header, self._one, stored, notes)
+            shown = to_grey_rgb(self._grey[number - 1], self._one, stored, notes, self._default_window)
         if notes:
             with self._lock:
                 for note in notes:
                     add_note(self.notes, note)
         return shown
-
-
-def _add_window(header: Dataset, stored_range: tuple[int, int], bits: int) -> None:
-    """Give a grey image of more than 8 bits without a window one over its whole range, so that all frames are shown alike."""
-    if bits <= 8 or header.get("VOILUTSequence") or read_window(header) is not None:
-        return
-    if table := header.get("ModalityLUTSequence"):
-        low, high = 0.0, 2.0 ** int(table[0].LUTDescriptor[2]) - 1
-    else:
-        slope, intercept = float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0)
-        low, high = sorted(value * slope + intercept for value in stored_range)
-    header.WindowCenter, header.WindowWidth, header.VOILUTFunction = (low + high + 1) / 2, high - low + 1, "LINEAR"

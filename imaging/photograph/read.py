@@ -17,6 +17,7 @@ from imaging.pixels.codestream import Codestream, read_codestream
 from imaging.pixels.colour import COLOUR_ONLY, apply_icc, to_rgb
 from imaging.pixels.decode import iter_frames
 from imaging.pixels.grey import to_grey_rgb
+from imaging.pixels.grey_attributes import grey_attributes
 from imaging.pixels.pixel_spec import MAX_DECODED_BYTES, PixelSpec, pixel_data, pixel_spec
 from imaging.wire.notes import warnings_as_notes
 from imaging.wire.tolerant_parser import read_with_pixel_location, translate_parse_errors
@@ -57,7 +58,7 @@ class Photograph:
 def read_photograph(path: Path, *, grey: bool = False, max_bytes: int = MAX_DECODED_BYTES) -> Photograph:
     """Read a colour photograph. With ``grey`` an image without colour is accepted too, as three equal channels.
 
-    Of files other than DICOM grey ones must have 8 bits. Of DICOM the grey values are those that the header's window shows.
+    Of files other than DICOM grey ones must have 8 bits. Of DICOM the grey values are those that the window of the frame shows.
 
     Raises
     ------
@@ -103,7 +104,10 @@ def _read_dicom(path: Path, max_bytes: int, grey: bool) -> Photograph:
         notes.append(f"the first of {spec.frames} frames was used")
     frame = next(iter_frames(spec, data))
     with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
-        rgb = to_rgb(dataset, spec, frame, _read_codestream(spec, data), notes) if colour else to_grey_rgb(dataset, spec, frame, notes)
+        if colour:
+            rgb = to_rgb(dataset, spec, frame, _read_codestream(spec, data), notes)
+        else:
+            rgb = to_grey_rgb(grey_attributes(dataset, 1)[0], spec, frame, notes)
         profile = _icc_profile(dataset) if colour else None
         if profile:
             rgb = apply_icc(rgb, profile, notes)

@@ -1,67 +1,43 @@
 """Stored grey samples to the values that a person sees: rescale, window, inversion (PS3.3 C.7.6.3.1.2, C.11.1, C.11.2)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from core.errors import PixelError
+from imaging.pixels.grey_attributes import GreyAttributes, Values, Window, read_rescale, read_window, rescaled_range, translate_table_errors
 from imaging.pixels.pixel_spec import PixelSpec
 from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
-FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-Values = NDArray[np.generic]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The first window of a header; ``function``: its VOI LUT Function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
-
-    center: float
-    width: float
-    function: str
-
-    def show(self, values: Values) -> NDArray[np.float64]:
-        """Rescaled values to 0 (black) to 1 (white)."""
-        rescaled = np.asarray(values, np.float64)
-        if self.function == "SIGMOID":
-            return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (rescaled - self.center) / self.width, -700.0, 700.0))))
-        shift = 0.5 if self.function == "LINEAR" else 0.0
-        from_center, width = rescaled - (self.center - shift), self.width - 2 * shift
-        if width == 0:  # a threshold
-            return np.asarray(from_center > 0, np.float64)
-        return np.clip(from_center / width + 0.5, 0.0, 1.0)
-
-
-def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: Values, notes: list[str]) -> NDArray[np.uint8]:
+def to_grey_rgb(
+    attributes: GreyAttributes, spec: PixelSpec, values: Values, notes: list[str], default: Window | None = None
+) -> NDArray[np.uint8]:
     """One frame, (Y, X) stored values, to (Y, X, 3) uint8 with three equal channels.
 
-    The first look-up table or window of the header is applied. Without one an image of 8 bits or fewer is shown as it is, and of one of
-    more bits, or with a sign, the range from the lowest to the highest value, with a note; padding, which is no part of the image, is left
-    out of the range and black. Raises `PixelError` where the tables of the header cannot be applied.
+    The first look-up table or window of the frame is applied, else ``default``. Without one an image of 8 bits or fewer is shown as it is,
+    and of one of more bits, or with a sign, the range from the lowest to the highest value, with a note; padding, which is no part of the
+    image, is left out of the range and black. Raises `PixelError` where the tables of the header cannot be applied.
     """
     if spec.photometric not in MONOCHROME:
         raise PixelError(f"a grey or colour image is expected, {spec.photometric[:16]} came")
     words = f"{'>' if spec.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else '<'}u2"
     padding: NDArray[np.bool_] | None = None
-    try:
-        window = read_window(ds)
-        rescaled = _rescale(ds, values, words=words)
-        if table := ds.get("VOILUTSequence"):
+    with translate_table_errors():
+        window = read_window(attributes.voi) or default
+        rescaled = _rescale(attributes.modality, values, words=words)
+        if table := attributes.voi.get("VOILUTSequence"):
             scaled = _look_up(table[0], rescaled, words=words) / (2.0 ** int(table[0].LUTDescriptor[2]) - 1)
         elif window is not None:
             scaled = window.show(rescaled)
         else:
-            limits = _known_range(ds, spec)
+            limits = _known_range(attributes.modality, spec)
             if limits is None:
-                padding = _padding(ds, values)
+                padding = _padding(attributes.image, values)
                 limits = _range_of_image(np.asarray(rescaled, np.float64), padding, notes)
             scaled = _scale(rescaled, limits)
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError, NotImplementedError, ArithmeticError) as error:
-        hint = "correct Modality LUT, VOI LUT or window where the image is made"
-        raise PixelError(f"the grey values cannot be shown by the header's tables: {type(error).__name__}", hint=hint) from error
     scaled = np.clip(scaled, 0.0, 1.0)
     if spec.photometric == "MONOCHROME1":
         scaled = 1.0 - scaled
@@ -70,43 +46,15 @@ def to_grey_rgb(ds: Dataset, spec: PixelSpec, values: Values, notes: list[str]) 
     return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def read_window(ds: Dataset) -> Window | None:
-    """Return the first window of the header; None without one that can be applied.
-
-    Many devices write the elements without a value, or with a width of 0. Raises `PixelError` for an unknown VOI LUT Function.
-    """
-    center, width = _first_number(ds, "WindowCenter"), _first_number(ds, "WindowWidth")
-    function = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return None
-    if function not in FUNCTIONS:
-        raise PixelError(f"VOI LUT Function (0028,1056) is {', '.join(FUNCTIONS)} or absent, {function[:16]!r} came")
-    return Window(center, width, function)
-
-
-def _first_number(ds: Dataset, keyword: str) -> float | None:
-    """The first value of an element of VR DS; None where it is absent or empty."""
-    value = ds.get(keyword)
-    if value is not None and not isinstance(value, float | int | str):
-        value = next(iter(value), None)
-    return None if value is None or value == "" else float(value)
-
-
-def _rescale(ds: Dataset, values: Values, *, words: str) -> Values:
-    """Apply the Modality LUT or the rescale of the header, where there is one (C.11.1); an empty element counts as absent.
+def _rescale(modality: Dataset, values: Values, *, words: str) -> Values:
+    """Apply the Modality LUT or the rescale, where there is one (C.11.1); an empty element counts as absent.
 
     pydicom's ``apply_modality_lut`` computes the index of a table with the bits of the stored values, and fails on an empty element.
     """
-    if table := ds.get("ModalityLUTSequence"):
+    if table := modality.get("ModalityLUTSequence"):
         return _look_up(table[0], values, words=words)
-    slope, intercept = _read_rescale(ds)
+    slope, intercept = read_rescale(modality) or (1.0, 0.0)
     return np.asarray(values.astype(np.float64) * slope + intercept)
-
-
-def _read_rescale(ds: Dataset) -> tuple[float, float]:
-    """Slope and intercept; one of them alone is not applied."""
-    slope, intercept = _first_number(ds, "RescaleSlope"), _first_number(ds, "RescaleIntercept")
-    return (1.0, 0.0) if slope is None or intercept is None else (slope, intercept)
 
 
 def _look_up(table: Dataset, values: Values, *, words: str) -> NDArray[np.float64]:
@@ -127,13 +75,11 @@ def _look_up(table: Dataset, values: Values, *, words: str) -> NDArray[np.float6
     return np.asarray(data[index], np.float64)
 
 
-def _known_range(ds: Dataset, spec: PixelSpec) -> tuple[float, float] | None:
+def _known_range(modality: Dataset, spec: PixelSpec) -> tuple[float, float] | None:
     """The rescaled values that are black and white without a window: those that 8 unsigned bits can hold; None for other images."""
-    if spec.bits_stored > 8 or spec.signed or ds.get("ModalityLUTSequence"):
+    if spec.bits_stored > 8 or spec.signed or modality.get("ModalityLUTSequence"):
         return None
-    slope, intercept = _read_rescale(ds)
-    low, high = sorted(value * slope + intercept for value in spec.stored_range)
-    return low, high
+    return rescaled_range(modality, spec)
 
 
 def _range_of_image(shown: NDArray[np.float64], padding: NDArray[np.bool_] | None, notes: list[str]) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from imaging.photograph.body_sites import coded_sites, site_code
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from imaging.photograph.read import read_photograph
 from imaging.pixels.grey import to_grey_rgb
+from imaging.pixels.grey_attributes import GreyAttributes
 from imaging.pixels.pixel_spec import PixelSpec
 from imaging.wire.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN
 from tests.support.monai_classifiers import drawing, radiograph
@@ -354,6 +355,6 @@ def test_the_words_of_a_table_have_the_byte_order_of_their_file() -> None:
         table.LUTDescriptor = [256, 0, 16]
         table.add_new("LUTData", "OW", (np.sqrt(np.arange(256) / 255) * 65535).astype(f"{order}u2").tobytes())
         header.VOILUTSequence = [table]
-        shown.append(to_grey_rgb(header, replace(spec, transfer_syntax_uid=syntax), values, []))
+        shown.append(to_grey_rgb(GreyAttributes(header, header, header), replace(spec, transfer_syntax_uid=syntax), values, []))
     assert shown[0][0, 1, 0] == 16  # the root of 1/255
     assert (shown[0] == shown[1]).all()
