@@ -71,20 +71,26 @@ def remove_blobs(database: Database, blobs: Blobs, only: Sequence[str] | None = 
     After a crash the next call removes the rest: a file may be gone whose removal is not marked as done.
     """
     removed_bytes = 0
-    while True:
-        with database.begin() as connection:
-            found = connection.execute(_NEXT, {"limit": BATCH, "only": None if only is None else list(only)}).all()
-            if not found:
-                connection.execute(_FORGET, {"kept_s": MARKED_S})
-                return removed_bytes
-            unneeded = [row for row in found if not row.needed]
-            for row in unneeded:
-                blobs.remove(row.sha256)
-            size = sum(row.size_bytes for row in unneeded)
-            connection.execute(_WITHDRAW, {"hashes": [row.sha256 for row in found if row.needed]})
-            connection.execute(_DONE, {"hashes": [row.sha256 for row in unneeded]})
-            counters.add(connection, [("removed_bytes", (), size)])
+    while (size := remove_batch(database, blobs, only)) is not None:
         removed_bytes += size
+    return removed_bytes
+
+
+def remove_batch(database: Database, blobs: Blobs, only: Sequence[str] | None = None) -> int | None:
+    """Carry out some requested removals, as `remove_blobs` carries out all; return the number of bytes, None where none was left."""
+    with database.begin() as connection:
+        found = connection.execute(_NEXT, {"limit": BATCH, "only": None if only is None else list(only)}).all()
+        if not found:
+            connection.execute(_FORGET, {"kept_s": MARKED_S})
+            return None
+        unneeded = [row for row in found if not row.needed]
+        for row in unneeded:
+            blobs.remove(row.sha256)
+        size = sum(int(row.size_bytes) for row in unneeded)
+        connection.execute(_WITHDRAW, {"hashes": [row.sha256 for row in found if row.needed]})
+        connection.execute(_DONE, {"hashes": [row.sha256 for row in unneeded]})
+        counters.add(connection, [("removed_bytes", (), size)])
+    return size
 
 
 def find_requested(database: Database, hashes: Sequence[str]) -> set[str]:

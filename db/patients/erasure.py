@@ -5,6 +5,7 @@ After a kill at any moment the same steps find what is left. Units are locked be
 removed only when no other row needs its content (`db.blobs.removals`).
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from sqlalchemy import Connection, text
@@ -21,6 +22,7 @@ from db.patients.patient_key import PatientKey
 
 BATCH = 500  # images in one transaction
 
+_STUDIES_LEFT = text("SELECT id FROM studies WHERE id = ANY(CAST(:studies AS bigint[])) ORDER BY id")
 _UNITS = text("SELECT u.id FROM units u JOIN series se ON se.id = u.series_id WHERE se.study_id = :study ORDER BY u.id")
 # FOR UPDATE: images and jobs that others add to the unit wait. Where it is gone then, an image is received as new (`db.receive.admission`).
 _LOCK_UNIT = text("SELECT id, state, held FROM units WHERE id = :unit FOR UPDATE")
@@ -39,8 +41,12 @@ _SERIES = text("DELETE FROM series se WHERE study_id = :study AND NOT EXISTS (SE
 _STUDY = text("DELETE FROM studies st WHERE id = :study AND NOT EXISTS (SELECT FROM series se WHERE se.study_id = st.id)")
 
 
-def erase_studies(database: Database, erasure: Erasure, *, cancel: bool, mixed_of: PatientKey | None = None) -> None:
+def erase_studies(
+    database: Database, erasure: Erasure, *, cancel: bool, mixed_of: PatientKey | None = None, is_over: Callable[[], bool] = lambda: False
+) -> bool:
     """Delete every row of the studies of an erasure; requests the removal of their files, which `removals.remove_blobs` carries out.
+
+    Returns whether all are gone: False where it has stopped because ``is_over``. Each call deletes something.
 
     Parameters
     ----------
@@ -48,6 +54,8 @@ def erase_studies(database: Database, erasure: Erasure, *, cancel: bool, mixed_o
         Delete what waits too: analyses that are queued, deliveries that are pending, units that are not complete.
     mixed_of
         The person: an image that names another one is not deleted. None: whole studies are.
+    is_over
+        Asked after each transaction: True ends the call.
 
     Raises
     ------
@@ -55,13 +63,21 @@ def erase_studies(database: Database, erasure: Erasure, *, cancel: bool, mixed_o
         An analysis runs or an object is being sent, or, without ``cancel``, waits; or, with ``mixed_of``, an image of another person came.
         What was deleted before stays deleted.
     """
-    for study in erasure.studies:
+    with database.begin() as connection:
+        left = list(connection.execute(_STUDIES_LEFT, {"studies": list(erasure.studies)}).scalars())
+    for study in left:
         while not _erase_emptied_study(database, erasure, study):
             with database.begin() as connection:
                 units = list(connection.execute(_UNITS, {"study": study}).scalars())
             for unit in units:
-                while not _erase_part_of_unit(database, erasure, unit, cancel=cancel, mixed_of=mixed_of):
-                    pass
+                gone = False
+                while not gone:
+                    gone = _erase_part_of_unit(database, erasure, unit, cancel=cancel, mixed_of=mixed_of)
+                    if is_over():
+                        return False
+        if is_over():
+            return False
+    return True
 
 
 def _erase_part_of_unit(database: Database, erasure: Erasure, unit: int, *, cancel: bool, mixed_of: PatientKey | None) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -22,6 +22,7 @@ _BEGIN = text("""
     INSERT INTO erasures (patient, issuer, actor, reason, studies, sent)
     VALUES (:patient, :issuer, :actor, :reason, :studies, CAST(:sent AS jsonb)) RETURNING id
 """)
+_UNDER_WAY = text("SELECT studies, counts FROM erasures WHERE id = :id AND finished_at IS NULL")
 _CONTINUE = text("UPDATE erasures SET studies = :studies, sent = CAST(:sent AS jsonb) WHERE id = :id")
 _COUNT = text("""
     UPDATE erasures e SET counts = (
@@ -57,11 +58,11 @@ _FILES_LEFT = text("""
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An erasure that is under way: the numbers of its studies, of which some may be gone."""
+    """An erasure that is under way: the numbers of its studies, of which some may be gone, and what was deleted when it was read."""
 
     id: int
     studies: tuple[int, ...]
-    continued: bool
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,22 @@ def begin_erasure(database: Database, patient: PatientKey, plan: ErasurePlan, *,
         details = {"patient": reference, "reason": reason, "studies": len(plan.studies)}
         audit.record(connection, actor=actor, action=action, subject=f"erasure:{id}", details=details)
     failpoint("erase.begun")
-    return Erasure(id, tuple(studies), continued=found is not None)
+    return Erasure(id, tuple(studies))
+
+
+def read_erasure(database: Database, id: int) -> Erasure:
+    """Return an erasure that is under way, with the counts of what was deleted so far.
+
+    Raises
+    ------
+    NodeError
+        It has ended: another process has continued it to its end.
+    """
+    with database.begin() as connection:
+        row = connection.execute(_UNDER_WAY, {"id": id}).one_or_none()
+    if row is None:
+        raise _ended_by_another()
+    return Erasure(id, tuple(row.studies), {str(what): int(count) for what, count in row.counts.items()})
 
 
 def has_open_erasure(database: Database, patient: PatientKey) -> bool:
@@ -135,8 +151,12 @@ def finish_erasure(database: Database, erasure: Erasure, until: datetime, *, act
         sent = tuple(SentObject(**one) for one in connection.execute(_SENT, {"id": erasure.id}).scalar_one())
         row = connection.execute(_END, {"id": erasure.id}).one_or_none()
         if row is None:
-            raise NodeError("another process has ended this erasure", hint="see `dicom-node patients access`")
+            raise _ended_by_another()
         counts = {str(what): int(count) for what, count in sorted(row.counts.items())}
         details = {"patient": row.patient, "reason": row.reason, "deleted": counts}
         audit.record(connection, actor=actor, action="patient.erased", subject=f"erasure:{erasure.id}", details=details)
     return FinishedErasure(counts, sent)
+
+
+def _ended_by_another() -> NodeError:
+    return NodeError("another process has ended this erasure", hint="see `dicom-node patients access`")

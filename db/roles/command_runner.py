@@ -3,22 +3,43 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import structlog
 
 from core.errors import NodeError
 from db.engine import Database
 from db.notify import ChannelListener
-from db.roles.commands import ClaimedCommand, claim_command, finish_command
+from db.roles.commands import ClaimedCommand, claim_command, end_turn, finish_command
 from db.roles.supervised_loop import SupervisedLoop
 
 POLL_INTERVAL_S = 5.0  # a notification ends the wait
 STOP_TIMEOUT_S = 10.0
 MOST_DIGITS = 18  # of the number of a row
 
-Handler = Callable[[ClaimedCommand], str]
-"""Carries out a command and returns the answer in words. Raises NodeError with the reason where it cannot be carried out."""
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The reply of a handler that has worked for one turn and is not done: other commands that wait come first, then it is called again.
+
+    Attributes
+    ----------
+    answer
+        What has been done so far, in words.
+    progress
+        What the next call gets as `ClaimedCommand.progress`: JSON types.
+    """
+
+    answer: str
+    progress: Mapping[str, Any]
+
+
+Handler = Callable[[ClaimedCommand], str | Unfinished]
+"""Carries out a command and returns the answer in words. Raises NodeError with the reason where it cannot be carried out.
+
+A command that may take longer than some seconds is carried out in turns: each ends with `Unfinished`, the last one with the answer.
+"""
 
 
 class CommandRunner:
@@ -44,7 +65,7 @@ class CommandRunner:
         self._waiter.close()
 
     def run_next(self) -> float:
-        """Carry out one command. Returns the seconds that may pass until the next call; 0 where another command may wait.
+        """Carry out one command or a turn of it. Returns the seconds that may pass until the next call; 0 where another command may wait.
 
         Raises
         ------
@@ -55,13 +76,16 @@ class CommandRunner:
         if command is None:
             return POLL_INTERVAL_S
         try:
-            answer, ok = self._handlers[command.kind](command), True
+            reply, ok = self._handlers[command.kind](command), True
         except NodeError as error:
-            answer, ok = str(error), False
+            reply, ok = str(error), False
         except Exception as error:  # the answer shows no text of an exception that nobody foresaw: it may hold patient data
             structlog.get_logger().error("command_failed_unexpectedly", kind=command.kind, exception=type(error).__name__, exc_info=True)
-            answer, ok = f"failed unexpectedly ({type(error).__name__}); the log of the role has the details", False
-        finish_command(self._database, command, ok=ok, result={"answer": answer})
+            reply, ok = f"failed unexpectedly ({type(error).__name__}); the log of the role has the details", False
+        if isinstance(reply, Unfinished):
+            end_turn(self._database, command, answer=reply.answer, progress=reply.progress)
+        else:
+            finish_command(self._database, command, ok=ok, result={"answer": reply})
         return 0.0
 
     def _wait(self, seconds: float) -> None:

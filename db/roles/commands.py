@@ -17,12 +17,15 @@ PERSONAL = ("patient_id", "issuer")
 """Arguments that name a person: a command forgets them when it has been carried out, or could not be."""
 _ENQUEUE = text("INSERT INTO commands (kind, args, actor) VALUES (:kind, CAST(:args AS jsonb), :actor) RETURNING id")
 _CLAIM = text("""
-    UPDATE commands SET state = 'running', started_at = node_now()
+    UPDATE commands SET state = 'running', started_at = node_now(), result = result - 'waits_for_turn'
     WHERE id = (SELECT id FROM commands
-                WHERE kind = ANY(:kinds) AND (state = 'queued'
-                   OR (state = 'running' AND started_at < node_now() - make_interval(secs => :stale_s)))
-                ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
-    RETURNING id, kind, args, actor
+                WHERE kind = ANY(:kinds) AND (state = 'queued' OR (state = 'running'
+                   AND (result ? 'waits_for_turn' OR started_at < node_now() - make_interval(secs => :stale_s))))
+                ORDER BY coalesce(started_at, created_at), id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING id, kind, args, actor, result
+""")
+_END_TURN = text("""
+    UPDATE commands SET started_at = node_now(), result = CAST(:result AS jsonb) WHERE id = :id AND state = 'running'
 """)
 _FINISH = text("""
     UPDATE commands SET state = :state, result = CAST(:result AS jsonb), finished_at = node_now(), args = args - CAST(:personal AS text[])
@@ -40,12 +43,13 @@ _LATEST = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class ClaimedCommand:
-    """A command that this process carries out."""
+    """A command that this process carries out. ``progress``: what its earlier turns have left for this one; None in the first turn."""
 
     id: int
     kind: str
     args: Mapping[str, str]
     actor: str
+    progress: Mapping[str, Any] | None = None
 
 
 def enqueue_command(database: Database, kind: str, args: Mapping[str, str], actor: str) -> int:
@@ -59,10 +63,20 @@ def enqueue_command(database: Database, kind: str, args: Mapping[str, str], acto
 
 
 def claim_command(database: Database, kinds: Sequence[str]) -> ClaimedCommand | None:
-    """Take up the oldest waiting command of these kinds; None if there is none."""
+    """Take up the command of these kinds that waits longest, for its first turn or for another one; None if there is none."""
     with database.begin() as connection:
         row = connection.execute(_CLAIM, {"kinds": list(kinds), "stale_s": STALE_S}).one_or_none()
-    return None if row is None else ClaimedCommand(row.id, row.kind, row.args, row.actor)
+    return None if row is None else ClaimedCommand(row.id, row.kind, row.args, row.actor, (row.result or {}).get("progress"))
+
+
+def end_turn(database: Database, command: ClaimedCommand, *, answer: str, progress: Mapping[str, Any]) -> None:
+    """Let the commands that wait go first. This one stays running, and whoever takes it up next gets ``progress``, which has JSON types.
+
+    ``answer`` says in words what has been done so far. The next process takes it up at once, also where this one is killed now.
+    """
+    result = {"answer": answer, "progress": dict(progress), "waits_for_turn": True}
+    with database.begin() as connection:
+        connection.execute(_END_TURN, {"id": command.id, "result": json.dumps(result)})
 
 
 def finish_command(database: Database, command: ClaimedCommand | int, *, ok: bool, result: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from db.roles.command_runner import Handler, numbers, require_done, require_numb
 from db.roles.commands import ClaimedCommand
 from dicom_node.conduct.model_commands import ModelCommands
 from dicom_node.conduct.model_versions import rerun_versions
-from dicom_node.erasure.command import erasing, listing_refused
+from dicom_node.erasure.command import PersonCommands
 from dicom_node.pause_commands import PauseCommands
 from models import installed
 
@@ -32,8 +32,7 @@ def command_handlers(settings: Settings, database: Database) -> Mapping[str, Han
         CommandKind.ROUTE_PAUSE: pauses.pause,
         CommandKind.ROUTE_RESUME: pauses.resume,
         **ModelCommands(settings, database).handlers(),
-        CommandKind.PATIENT_REFUSED: listing_refused(settings, database),
-        CommandKind.PATIENT_ERASE: erasing(settings, database),
+        **PersonCommands(settings, database).handlers(),
     }
 
 

@@ -1,6 +1,7 @@
 """Finds the refused data sets of one person: their rows do not say whose they are, so that their headers are read."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from core.errors import IntakeError, StorageError
 from db.blobs.reader import BlobReader
@@ -19,17 +20,34 @@ class QuarantinedOfPatient:
     ``of_namesakes`` have the ID of the person from another issuer: they are of somebody else.
     """
 
-    ids: tuple[int, ...]
-    unreadable: tuple[int, ...]
+    ids: tuple[int, ...] = ()
+    unreadable: tuple[int, ...] = ()
     of_namesakes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineSearch:
+    """A search that may be interrupted: what was found, and the number above which every refused data set was read; None: none was."""
+
+    found: QuarantinedOfPatient = field(default_factory=QuarantinedOfPatient)
+    below: int | None = None
+    is_done: bool = False
 
 
 def quarantined_of(database: Database, blobs: BlobReader, patient: PatientKey) -> QuarantinedOfPatient:
     """Return which refused data sets are of a person, by Patient ID and issuer in their headers."""
-    found: list[int] = []
-    unreadable: list[int] = []
-    of_namesakes: list[int] = []
-    for item in list_quarantined(database, MOST_ITEMS):
+    return search_quarantine(database, blobs, patient, QuarantineSearch(), lambda: False).found
+
+
+def search_quarantine(
+    database: Database, blobs: BlobReader, patient: PatientKey, search: QuarantineSearch, is_over: Callable[[], bool]
+) -> QuarantineSearch:
+    """Continue a search, until all are read or ``is_over``, which is asked after each; at least one is read."""
+    ids, unreadable, of_namesakes = list(search.found.ids), list(search.found.unreadable), list(search.found.of_namesakes)
+    below = search.below
+    items = [item for item in list_quarantined(database, MOST_ITEMS) if below is None or item.id < below]
+    items.sort(key=lambda item: item.id, reverse=True)
+    for place, item in enumerate(items, start=1):
         try:
             patient_id, issuer = read_patient_identity(blobs.fetch(item.sha256))
         except (IntakeError, StorageError, OSError):  # why it was refused, or its blob is missing
@@ -37,7 +55,11 @@ def quarantined_of(database: Database, blobs: BlobReader, patient: PatientKey) -
         if not patient_id:
             unreadable.append(item.id)
         elif (patient_id, issuer) == (patient.patient_id, patient.issuer):
-            found.append(item.id)
+            ids.append(item.id)
         elif patient_id == patient.patient_id:
             of_namesakes.append(item.id)
-    return QuarantinedOfPatient(tuple(sorted(found)), tuple(sorted(unreadable)), tuple(sorted(of_namesakes)))
+        below = item.id
+        if place < len(items) and is_over():
+            break
+    found = QuarantinedOfPatient(tuple(sorted(ids)), tuple(sorted(unreadable)), tuple(sorted(of_namesakes)))
+    return QuarantineSearch(found, below, is_done=not items or below == items[-1].id)
