@@ -13,9 +13,9 @@ _COUNTERS = (
     ("received_bytes", "received_bytes", "Bytes of stored data sets", ()),
     ("outcomes", "outcomes", "Results by model and outcome, without those of shadow models", ("model", "outcome")),
     ("attempts", "attempts", "Finished attempts at jobs by model and result", ("model", "result")),
-    ("sendings", "sendings", "Finished delivery attempts by destination and result", ("destination", "result")),
+    ("sendings", "delivery_attempts", "Finished delivery attempts by destination and result", ("destination", "result")),
     ("alerts", "alerts", "Alerts raised by kind", ("kind",)),
-    ("notifications", "notices", "Notifications that the webhook accepted (sent), or that failed permanently (failed)", ("result",)),
+    ("notifications", "notifications", "Notifications that the webhook accepted (sent), or that failed permanently (failed)", ("result",)),
     ("removed", "removed", "Images, results, records and orphaned blobs deleted by retention", ("what",)),
     ("removed_bytes", "removed_bytes", "Bytes deleted by retention", ()),
 )

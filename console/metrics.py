@@ -62,7 +62,7 @@ def _status_metrics(status: NodeStatus) -> Iterator[Metric]:
     paused = {reason: float(any(a.kind == PAUSED and a.subject == reason for a in status.alerts)) for reason in PAUSE_REASONS}
     yield _labelled("receive_paused", "1 while receiving is paused, by reason", ("reason",), paused)
     yield _labelled("alerts_open", "Open alerts by kind", ("kind",), Counter(alert.kind for alert in status.alerts))
-    yield _gauge("notices_waiting", "Notifications not yet accepted by the webhook", status.notices_waiting)
+    yield _gauge("notifications_waiting", "Notifications not yet accepted by the webhook", status.notifications_waiting)
     yield _gauge("audit_unchained", "Audit events not yet in the hash chain", status.audit_unchained)
     anchor_age_s = status.anchor.age_s if status.anchor is not None else 0.0
     yield _gauge("audit_anchor_age_seconds", "Seconds since the audit trail was compared with its anchor; 0 before the first", anchor_age_s)

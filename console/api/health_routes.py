@@ -69,7 +69,7 @@ class Status(BaseModel):
     outbox_backlog: int | None = None
     oldest_queued_s: float | None = None
     oldest_delivery_s: float | None = None
-    notices_waiting: int | None = None
+    notifications_waiting: int | None = None
     audit_unchained: int | None = None
     audit_anchor: LastAnchor | None = None
     quarantine_items: int | None = None
@@ -98,7 +98,7 @@ def status_response(snapshot: NodeSnapshot, ae_title: str) -> Status:
             "outbox_backlog": counts.outbox_backlog,
             "oldest_queued_s": counts.oldest_queued_s,
             "oldest_delivery_s": counts.oldest_delivery_s,
-            "notices_waiting": counts.notices_waiting,
+            "notifications_waiting": counts.notifications_waiting,
             "audit_unchained": counts.audit_unchained,
             "audit_anchor": LastAnchor.model_validate(counts.anchor, from_attributes=True) if counts.anchor is not None else None,
             "quarantine_items": counts.quarantine_items,

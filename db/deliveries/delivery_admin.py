@@ -60,7 +60,7 @@ def retry_deliveries(database: Database, ids: Iterable[int], actor: str) -> list
 def forget_commitment_requests(connection: Connection, ids: Iterable[int]) -> None:
     """Make reports on earlier storage commitment requests ineffective for deliveries that are sent again; their jobs are locked.
 
-    Only the number of resends tells the sendings of a delivery apart, and it begins at 0 again: a late report on the first sending would
-    count for the next one, of which the destination has said nothing.
+    Only the number of resends says which of them a report is about, and it begins at 0 again: a late report on an earlier one would count
+    for the next, of which the destination has said nothing.
     """
     connection.execute(_FORGET_REQUESTS, {"ids": list(ids)})

@@ -30,7 +30,7 @@ _COUNTS = text("""
            (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_backlog,
            greatest((SELECT extract(epoch FROM node_now() - min(created_at)) FROM deliveries WHERE state = 'pending'),
                     (SELECT extract(epoch FROM node_now() - min(created_at)) FROM deliveries WHERE state = 'sending')) AS oldest_delivery_s,
-           (SELECT count(*) FROM notifications WHERE state = 'pending') AS notices_waiting,
+           (SELECT count(*) FROM notifications WHERE state = 'pending') AS notifications_waiting,
            (SELECT count(*) FROM audit_events WHERE chain_seq IS NULL) AS audit_unchained
 """)
 # A job of a paused route is waiting, but its age is no sign of a problem.
@@ -84,7 +84,7 @@ class NodeStatus:
     jobs: Mapping[str, int]
     deliveries: Mapping[str, Mapping[str, int]]
     heartbeats: tuple[Heartbeat, ...]
-    notices_waiting: int = 0
+    notifications_waiting: int = 0
     queues: Mapping[str, QueueStatus] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     counters: Counters = field(default_factory=dict)
@@ -146,7 +146,7 @@ def node_status(database: Database) -> NodeStatus:
         jobs={state: int(held) for (state,), held in sorted(counted.get("jobs", {}).items()) if held},
         deliveries=deliveries,
         heartbeats=beats,
-        notices_waiting=int(row.notices_waiting),
+        notifications_waiting=int(row.notifications_waiting),
         queues=queues,
         alerts=current,
         counters=counted,

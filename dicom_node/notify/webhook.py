@@ -28,16 +28,16 @@ LEASE_S = 60.0
 RESPONSE_TIMEOUT_S = 10.0  # of the whole request, longer than any receiver takes; a notification that times out is sent again
 
 
-def encode_body(notice: Notification, node: str) -> bytes:
+def encode_body(notification: Notification, node: str) -> bytes:
     """Encode a notification as canonical JSON: keys sorted, no spaces. The signature is over these bytes."""
     content = {
-        "id": notice.id,
-        "event": notice.event,
-        "subject": notice.subject,
-        "at": notice.at.isoformat(),
+        "id": notification.id,
+        "event": notification.event,
+        "subject": notification.subject,
+        "at": notification.at.isoformat(),
         "node": node,
-        "attempt": notice.attempts,
-        "details": notice.details,
+        "attempt": notification.attempts,
+        "details": notification.details,
     }
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
@@ -78,20 +78,20 @@ class WebhookPoster:
             The database is unavailable.
         """
         webhook = self._settings.webhook
-        notice = claim_notification(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
-        if notice is None:
+        notification = claim_notification(self._database, lease_s=LEASE_S + RESPONSE_TIMEOUT_S)
+        if notification is None:
             return False
         began = time.monotonic()
-        problem = post_body(webhook, encode_body(notice, self._settings.node.ae_title), notice.event)
-        log = self._log.bind(kind=notice.event, attempt=notice.attempts, seconds=round(time.monotonic() - began, 3))
+        problem = post_body(webhook, encode_body(notification, self._settings.node.ae_title), notification.event)
+        log = self._log.bind(kind=notification.event, attempt=notification.attempts, seconds=round(time.monotonic() - began, 3))
         if not problem:
-            record_sent(self._database, notice)
+            record_sent(self._database, notification)
             log.info("notification_posted")
-        elif (self._database.now() - notice.at).total_seconds() > MAX_AGE_S:
-            record_not_sent(self._database, notice, f"too old: {problem}")
+        elif (self._database.now() - notification.at).total_seconds() > MAX_AGE_S:
+            record_not_sent(self._database, notification, f"too old: {problem}")
             log.error("notification_failed", reason=problem)
         else:
-            delay_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notice.attempts - 1, 30))
-            retry_notification_later(self._database, notice, why=problem, in_s=delay_s)
+            delay_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(notification.attempts - 1, 30))
+            retry_notification_later(self._database, notification, why=problem, in_s=delay_s)
             log.warning("notification_postponed", reason=problem, seconds=delay_s)
         return True

@@ -49,13 +49,13 @@ RAISED_BY = {
     "NotAnalysedGrows": {'dicom_node_outcomes_total{model="m",outcome="not_analysed"}': "0+0x59 0+1x60"},
     "DwellHigh": {DWELL % "60.0": "0+1x120", DWELL % "3600.0": "0+10x120", DWELL % "+Inf": "0+10x120"},
     "DeliveriesStuck": {'dicom_node_deliveries{destination="pacs",state="held"}': "0+1x120"},
-    "SendingsFail": {'dicom_node_sendings_total{destination="pacs",result="retry"}': "0+1x120"},
+    "DeliveryAttemptsFail": {'dicom_node_delivery_attempts_total{destination="pacs",result="retry"}': "0+1x120"},
     "DeliveryOld": {"dicom_node_oldest_delivery_seconds": "0+60x120"},
     "DestinationAway": {'dicom_node_destination_away_seconds{destination="pacs"}': "0+60x120"},
     "QuarantineGrows": {"dicom_node_quarantine_items": "0+1x120"},
     "AuditUnchained": {"dicom_node_audit_unchained": "2000x120"},
-    "NoticesWaiting": {"dicom_node_notices_waiting": "1x120"},
-    "NoticesFail": {'dicom_node_notices_total{result="failed"}': "0+1x120"},
+    "NotificationsWaiting": {"dicom_node_notifications_waiting": "1x120"},
+    "NotificationsFail": {'dicom_node_notifications_total{result="failed"}': "0+1x120"},
 }  # fmt: skip
 
 
