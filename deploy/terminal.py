@@ -5,7 +5,12 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from core.columns import is_figure
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NO_TERMINAL_WIDTH = 200  # columns of a table that is written to a file or a pipe
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
@@ -35,18 +40,25 @@ def print_message(text: str = "") -> None:
     print(text, file=sys.stderr)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table for people, on standard error."""
+def open_console() -> "Console":
+    """Return a console on standard error, as wide as the terminal."""
     from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=False, width=None if sys.stderr.isatty() else NO_TERMINAL_WIDTH)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table for people, on standard error; columns of numbers are aligned at their right side."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(stderr=True, soft_wrap=False, width=None if sys.stderr.isatty() else NO_TERMINAL_WIDTH)
+    console, found = open_console(), [tuple(row) for row in rows]
     console.print(Text(title, style="italic"), soft_wrap=True)  # as the title of the table it would be wrapped, and read as markup
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
+    for place, column in enumerate(columns):
+        filled = [row[place] for row in found if row[place] is not None]
+        table.add_column(column, overflow="fold", justify="right" if filled and all(map(is_figure, filled)) else "left")
+    for row in found:
         table.add_row(*[Text(format_cell(value)) for value in row])
     console.print(table)
 

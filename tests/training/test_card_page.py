@@ -72,6 +72,18 @@ def test_a_changed_card_changes_the_page() -> None:
     assert "x \\| y" not in card_page(replace(card, not_for="x | y"), "dermoscopy")  # not in a table, so not escaped
 
 
+def test_figures_are_aligned_and_have_the_same_decimals_in_a_column() -> None:
+    sexes = {"F": {"auc": 0.9, "n": 4}, "M": {"auc": 1.0, "n": 12}}
+    metrics = {"measured": "so and so", "n": 975, "accuracy": 0.5, "source": "a test", "ece": 0.0303, "by_sex": sexes}
+    card = replace(registry.card("dermoscopy_7class"), metrics=metrics)
+    text = figures_page(card, "dermoscopy")
+    assert "|  |  |\n| --- | ---: |\n| n | 975 |\n| accuracy | 0.5000 |\n| ece | 0.0303 |\n\n" in text
+    assert "\n\n- source: a test\n" in text
+    assert "|  | auc | n |\n| --- | ---: | ---: |\n| F | 0.9 | 4 |\n| M | 1.0 | 12 |" in text
+    text = card_page(card, "dermoscopy", {"measured": "so and so", "intervals": {"accuracy": [0.5, 0.4, 0.61], "ece": [1.0, 0.0, 1.0]}})
+    assert "| --- | ---: | ---: |\n| accuracy | 0.50 | 0.40 to 0.61 |" in text
+
+
 def test_a_calibration_error_below_its_interval_is_explained() -> None:
     card = registry.card("dermoscopy_7class")
     for low, explained in ((0.03, True), (0.01, False)):
@@ -113,8 +125,8 @@ def test_a_missed_target_is_on_the_page_with_its_distance(tmp_path: Path) -> Non
     text = figures_page(card, "dermoscopy", folds={"balanced_accuracy": 0.72}, targets=targets)
     assert "| hits | at least 0.75 | 0.72 | missed by 0.03 |" in text
     assert "| calibrated | at most 0.04 | 0.03 | reached |" in text
-    assert "| noise | at least 0.95 | 0.5 | missed by 0.45 |" in text
-    assert "| more | at least 0.5 |  | not measured |" in text
+    assert "| noise | at least 0.95 | 0.50 | missed by 0.45 |" in text
+    assert "| more | at least 0.50 |  | not measured |" in text
     assert "Tried: harder." in text
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.columns import show_column, show_value
 from models.card import ModelCard
-from training.pages.markdown import bullets, show, table, words
+from training.pages.markdown import bullets, table, words
 
 STATUS = {
     "research": "**Research only.** Reports say so, and are delivered only to destinations that accept research results.",
@@ -61,16 +62,20 @@ def results(card: ModelCard, measured: Mapping[str, Any] | None) -> str:
     if measured is not None and measured.get("intervals"):
         shown = {k: v for k, v in measured["intervals"].items() if k in HEADLINES}
         return f"{measured['measured']}.\n\n" + interval_table(shown) + outside_its_interval(shown)
-    rows = [(name, *(show(found[key]) if key in found else "" for key in DETECTOR)) for name, found in detector_results(card.metrics)]
-    if rows:
-        return table(("series", *map(words, DETECTOR)), rows)
-    known = [(NAMES.get(key, words(key)), show(card.metrics[key])) for key in HEADLINES if key in card.metrics]
-    return table(("", "value"), known) if known else "Nothing was measured for these weights."
+    if series := detector_results(card.metrics):
+        columns = [show_column([found.get(key) for _, found in series]) for key in DETECTOR]
+        return table(("series", *map(words, DETECTOR)), list(zip((name for name, _ in series), *columns, strict=True)))
+    known = [key for key in HEADLINES if key in card.metrics]
+    values = show_column([card.metrics[key] for key in known])
+    rows = [(NAMES.get(key, words(key)), value) for key, value in zip(known, values, strict=True)]
+    return table(("", "value"), rows) if rows else "Nothing was measured for these weights."
 
 
 def interval_table(intervals: Mapping[str, tuple[float, float, float]]) -> str:
     """One row for each figure: value and 95 % interval."""
-    rows = [(NAMES.get(name, words(name)), show(value), f"{show(low)} to {show(high)}") for name, (value, low, high) in intervals.items()]
+    shown = show_column([number for interval in intervals.values() for number in interval])
+    named = [NAMES.get(name, words(name)) for name in intervals]
+    rows = [(name, value, f"{low} to {high}") for name, value, low, high in zip(named, shown[::3], shown[1::3], shown[2::3], strict=True)]
     return table(("figure", "value", "95 % interval"), rows)
 
 
@@ -100,7 +105,7 @@ def labels(card: ModelCard) -> str:
         (
             f"`{label.name}`",
             f"{label.code.meaning} ({label.code.scheme} {label.code.value})",
-            show(label.malignant),
+            show_value(label.malignant),
             label.advice,
             label.source,
         )

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.columns import show_column
 from models.card import ModelCard
 from training.pages.card_page import interval_table
-from training.pages.markdown import nested_tables, show, table
+from training.pages.markdown import nested_tables, table
 from training.targets import Targets, measured_value
 
 LEFT_OUT = frozenset({"folds", "folds_of", "weights_sha256", "tiers", "balanced_accuracy_by_archive", "without_patient"})
@@ -46,11 +47,13 @@ def figures_page(
 
 def target_table(targets: Targets, card: ModelCard, folds: Mapping[str, Any] | None) -> str:
     """Every target with the measured value and, where it was missed, the distance; then what was tried."""
+    values = [measured_value(target, card.metrics, folds) for target in targets.targets]
+    shortfalls = [None if value is None else target.shortfall(value) for target, value in zip(targets.targets, values, strict=True)]
+    missed = show_column([round(short, 4) if short is not None and short > 0 else None for short in shortfalls])
+    limits, measured = show_column([target.limit for target in targets.targets]), show_column(values)
     rows = []
-    for target in targets.targets:
-        value = measured_value(target, card.metrics, folds)
-        short = None if value is None else target.shortfall(value)
-        verdict = "not measured" if short is None else "reached" if short <= 0 else f"missed by {show(round(short, 4))}"
+    for place, target in enumerate(targets.targets):
+        verdict = "not measured" if shortfalls[place] is None else f"missed by {missed[place]}" if missed[place] else "reached"
         side = "at least" if target.least is not None else "at most"
-        rows.append((target.what, f"{side} {show(target.limit)}", "" if value is None else show(value), verdict))
+        rows.append((target.what, f"{side} {limits[place]}", measured[place], verdict))
     return table(("", "target", "measured", ""), rows) + f"\n\nTried: {targets.tried}"

@@ -1,17 +1,16 @@
 """Commands on models: list, card, hashes. Those that change which version is used are in `versions`, training in `training`."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from deploy.cli.common import AsJson, Config, read_settings
 from deploy.cli.models import training, versions
+from deploy.cli.models.card_text import print_card
 from deploy.cli.models.installed import model_folder, registered_models, require_shipped_model, version_rows
 from deploy.cli.models.versions import Name
-from deploy.terminal import print_json, print_message, print_rows, to_json_types
+from deploy.terminal import print_json, print_rows, to_json_types
 
 app = typer.Typer(help="List, verify, import, activate, train and evaluate models.")
 COLUMNS = ("name", "version", "state", "origin", "status", "task", "unit", "weights")
@@ -45,7 +44,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         print_json(document)
     else:
-        _print_tree(to_json_types(document))
+        print_card(to_json_types(document))
 
 
 @app.command()
@@ -75,16 +74,3 @@ for command in (
     *(training.train, training.crossval, training.evaluate, training.docs),
 ):
     app.command()(command)
-
-
-def _print_tree(document: Mapping[str, Any], indent: str = "") -> None:
-    for key, value in document.items():
-        if isinstance(value, dict):
-            print_message(f"{indent}{key}:")
-            _print_tree(value, indent + "  ")
-        elif isinstance(value, list):
-            print_message(f"{indent}{key}:")
-            for item in value:
-                print_message(f"{indent}  - {json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list) else item}")
-        else:
-            print_message(f"{indent}{key}: {value}")
