@@ -179,6 +179,13 @@ def test_files_are_short_enough() -> None:
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
+def test_the_index_of_the_documentation_names_every_page() -> None:
+    folder = ROOT / "docs"
+    linked = set(re.findall(r"\]\(([\w/.-]+\.md)\)", (folder / "README.md").read_text()))
+    pages = {str(page.relative_to(folder)) for page in folder.rglob("*.md") if page.parent != folder / "decisions"}
+    assert pages - linked == {"README.md"}
+
+
 def test_the_picture_is_a_picture_with_words_for_those_who_cannot_see_it() -> None:
     text = (ROOT / "docs/pictures/flow.svg").read_text()
     assert text.startswith("<svg ")
