@@ -31,10 +31,13 @@ HEADINGS = {
     429: "Too many requests",
     503: "Not possible now",
 }
+HINTS = {413: "Send fewer or smaller files at once. Images, also whole archives, are sent on Upload."}
 FAILED = {
     "heading": "The console failed",
     "message": "An error that the console does not know ended this request.",
     "hint": "Try again. If it fails again, give the operator this time: {at}. The log of the console has the details.",
+    "link": "/status",
+    "link_text": "Status of the node",
 }
 
 
@@ -127,7 +130,8 @@ def add_refusals(application: FastAPI, templates: Jinja2Templates, accounts: Acc
         if not hasattr(request.state, "session"):  # no route, so that the guard has not looked
             with suppress(StorageError):
                 request.state.session = await browser_session(accounts, request)
-        text = {"heading": HEADINGS.get(error.status_code, "Not possible"), "message": f"{format_sentence(str(error.detail)).rstrip('.')}."}
+        message, hint = f"{format_sentence(str(error.detail)).rstrip('.')}.", HINTS.get(error.status_code, "")
+        text = {"heading": HEADINGS.get(error.status_code, "Not possible"), "message": message, "hint": hint}
         reply = page(templates, request, "message.html", status_code=error.status_code, **(NOT_FOUND if unknown else text))
         reply.headers.update(error.headers or {})
         return reply

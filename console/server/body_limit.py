@@ -42,6 +42,6 @@ class BodyLimit:
                 received += len(message.get("body", b""))
                 if received <= most:
                     return message
-            raise HTTPException(413, f"the body of this request may have {format_size(most)}")
+            raise HTTPException(413, f"more was sent than fits here: the body of a request may have {format_size(most)}")
 
         await self._app(scope, receive_within_limit, send)

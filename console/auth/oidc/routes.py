@@ -29,6 +29,7 @@ COOKIE = "dicom-node-oidc"
 COOKIE_PATH = "/sign-in/oidc"
 VALID_S = 600
 RETRY_AFTER_S = "5"
+AGAIN = "If it happens again, give the administrator of the console this word: {reason}."
 # Reasons of refusals that anybody can cause, without an account at the provider.
 OF_ANYBODY = frozenset({"state", "provider", "unreachable", "issuer", "discovery", "keys", "configuration"})
 
@@ -53,7 +54,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
                 log.error("oidc_misconfigured", reason=str(refused.__cause__))
         unavailable = isinstance(refused, ProviderUnavailable)
         status, heading = (503, "Sign-in is not possible now") if unavailable else (403, "Sign-in was refused")
-        reply = page(templates, request, "message.html", status_code=status, heading=heading, message=message)
+        said = {"heading": heading, "message": message, "hint": AGAIN.format(reason=reason)}
+        said |= {"link": "/sign-in", "link_text": "Sign in again"}
+        reply = page(templates, request, "message.html", status_code=status, **said)
         if unavailable:
             reply.headers["Retry-After"] = RETRY_AFTER_S
         reply.delete_cookie(COOKIE, path=COOKIE_PATH)

@@ -126,7 +126,8 @@ def test_every_fault_of_an_id_token_is_refused_with_a_page_and_an_audit_event(
         for fault in FAULTS:
             refused = sign_in(fault)
             assert refused.status_code == 403, fault
-            assert "Sign-in was refused" in refused.text
+            for shown in ("Sign-in was refused", f"this word: {FAULTS[fault]}.", 'href="/sign-in">Sign in again<'):
+                assert shown in refused.text, (fault, shown)
             assert browser.get("/account").status_code == 303, fault
         assert sign_in("none").status_code == 303, "the same provider without a fault"
         assert sign_in("two roles").status_code == 403

@@ -37,6 +37,7 @@ def test_a_failure_of_the_console_is_a_page_with_the_usual_headers(console: Runn
         failed = browser.get("/dashboard")
         assert failed.status_code == 500
         assert "The console failed" in failed.text
+        assert 'href="/status">Status of the node<' in failed.text
         assert re.search(r"this time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", failed.text), "by which the log is searched"
         assert "4711" not in failed.text
         assert failed.headers["cache-control"] == "no-store"
@@ -64,3 +65,4 @@ def test_whatever_is_refused_is_a_page_where_a_person_opens_it_and_data_for_a_sc
         form = {"form_token": browser.form_token, "query": "x" * 300_000}
         large = browser.post("/worklist/views", data=form, headers={**opens, "Origin": str(browser.base_url).rstrip("/")})
         assert (large.status_code, "<h1>Too large</h1>" in large.text, "256.0 KiB" in large.text) == (413, True, True)
+        assert "Send fewer or smaller files at once." in large.text
