@@ -60,7 +60,7 @@ class PersonCommands:
         parts = [hers if refused.ids else "no refused data set is of this person"]
         if refused.unreadable:
             unknown = f"{counted(len(refused.unreadable), *_OF_NOBODY)}: {_listed(refused.unreadable)}"
-            parts.append(f"{unknown}; `dicom-node patients erase --quarantined ID` erases one of them too")
+            parts.append(f"{unknown} (on the command line, patients erase --quarantined ID erases one of them too)")
         if refused.of_namesakes:
             parts.append(f"{counted(len(refused.of_namesakes), *_OF_NAMESAKES)}: {_listed(refused.of_namesakes)}")
         return "; ".join(parts)

@@ -100,7 +100,7 @@ def test_the_preview_says_which_refused_data_sets_are_of_the_person_and_what_hap
     for said in (
         f"1 refused data set of this person is erased too: {hers}",
         f"1 does not say whose it is and stays: {nobody}",
-        "patients erase --quarantined ID",
+        "patients erase --quarantined ID erases one of them too",
         f"1 has this ID of another issuer, is of another person and stays: {theirs}",
     ):
         assert said in answer, said
