@@ -92,7 +92,8 @@ class Intake:
         try:
             header = read_checked_header(self.headers, received, file)
         except IntakeError as error:
-            self._quarantine(received, file, error, association_row())
+            if error.permanent:  # else the sender tries again
+                self._quarantine(received, file, error, association_row())
             raise
         self._refuse_own_object(header)
         association_id = association_row()  # before the file is linked: without a database there is nothing to keep

@@ -41,12 +41,15 @@ class HeaderReader:
             As there, and where the data set was cut (`imaging.headers.whole_header`); `OverBudget` where reading it takes more work than
             that of any real instance.
         OutOfResources
-            The file or a child process is not available.
+            The file or a child process is not available: the sender may try again.
         """
-        if not beginning:
-            with open(path, "rb", buffering=0) as file:
-                beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
-        return read_plain_whole_header(path, beginning, size_bytes) or self._read_tolerantly(path)
+        try:
+            if not beginning:
+                with open(path, "rb", buffering=0) as file:
+                    beginning, size_bytes = file.read(BEGINNING_BYTES), os.fstat(file.fileno()).st_size
+            return read_plain_whole_header(path, beginning, size_bytes) or self._read_tolerantly(path)
+        except OSError as error:  # of the disk, or too many files are open
+            raise _unavailable() from error
 
     def _read_tolerantly(self, path: Path | str) -> InstanceHeader:
         with work_budget(QUICK) as budget:
@@ -89,9 +92,13 @@ def _ask(child: LineProcess, path: Path | str) -> dict[str, Any]:
             raise CannotUnderstand("the header cannot be read within the limits of time and memory") from error
 
 
+def _unavailable() -> OutOfResources:
+    return OutOfResources("out of resources: the file cannot be read")
+
+
 def _header_of(answer: dict[str, Any]) -> InstanceHeader:
     if "unavailable" in answer:
-        raise OutOfResources("out of resources: the file cannot be read")
+        raise _unavailable()
     if "refused" in answer:
         kind = OverBudget if answer["over_budget"] else CannotUnderstand
         raise kind(str(answer["refused"]), status=int(answer["status"]))
