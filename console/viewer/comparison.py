@@ -17,7 +17,7 @@ from db.viewer.compared_results import ComparedResult, ComparedResults
 from db.viewer.viewed_unit import ViewedUnit
 
 NO_FINDING = "It has no finding."
-UNMATCHED = "To these none of this result was matched. This does not say that they have gone."
+UNMATCHED = "No finding of this result was matched to these. This does not say that they have gone."
 
 
 @dataclass(frozen=True, slots=True)
