@@ -184,7 +184,7 @@ def test_the_search_for_refused_data_sets_alone_takes_turns_too(database: Databa
     assert carry_out(runner) == 1
     state, answer = state_of(database, asked)
     assert state == "done"
-    assert answer.startswith(f"1 refused data set of this person is erased too: {hers}; 1 does not say whose it is and stays: {nobodys}; ")
+    assert answer.startswith(f"1 refused data set of this person is erased too: {hers}; 1 does not say whose it is and stays: {nobodys} (")
 
 
 def test_another_conductor_continues_at_once_where_one_has_stopped_between_two_turns(
