@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INDENT = 2
-GAP = 2  # between two columns
+GAP = 2  # between two columns; 1 where a table would else be too wide
 
 
 def print_card(document: Mapping[str, Any]) -> None:
@@ -87,14 +87,19 @@ def _rows(values: Mapping[str, Any], width: int) -> "Table | None":
     columns = {key: [entry[key] for entry in entries] for key in entries[0]}
     cells = {key: show_column(column) for key, column in columns.items()}
     heads = {key: key.replace("_", " ") for key in columns}
-    widest = {key: max(map(len, (*heads[key].split(), *cells[key]))) for key in columns}
-    if max(map(len, values)) + sum(GAP + wide for wide in widest.values()) > width:
+    # Widths are given, because Rich may make a column narrower than its cells where the table is as wide as the terminal.
+    names = max(map(len, values))
+    whole = {key: max(map(len, (heads[key], *cells[key]))) for key in columns}
+    wrapped = {key: max(map(len, (*heads[key].split(), *cells[key]))) for key in columns}
+    layouts = ((widths, gap) for gap in (GAP, 1) for widths in (whole, wrapped))
+    widths, gap = next(((widths, gap) for widths, gap in layouts if names + sum(widths.values()) + gap * len(widths) <= width), ({}, 0))
+    if not widths:
         return None
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, gap), header_style="bold")
+    table.add_column("", no_wrap=True, width=names)
     for key, column in columns.items():
         justify: Literal["left", "right"] = "right" if all(is_figure(value) for value in column) else "left"
-        table.add_column(Text(heads[key]), justify=justify, min_width=widest[key])
+        table.add_column(Text(heads[key]), justify=justify, width=widths[key])
     for row in zip(values, *cells.values(), strict=True):
         table.add_row(*map(Text, row))
     return table

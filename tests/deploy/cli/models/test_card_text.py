@@ -70,3 +70,22 @@ def test_the_command_prints_the_card_for_people_on_standard_error(capsys: pytest
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "false_positives_per_scan" in captured.err
+
+
+def test_a_table_that_just_fits_is_a_table() -> None:
+    rows = {f"name {n}": {"first figure": 0.5, "second figure": 0.25, "n": 10 + n} for n in range(3)}
+    fits = 2 + len("name 0") + 1 + len("figure") + 1 + len("second") + 1 + len("10")
+    for width, lines in ((fits + 3, 6), (fits, 6), (fits - 1, 13)):
+        shown = printed({"by_name": rows}, width)
+        assert max(map(len, shown)) <= width
+        assert len(shown) == lines, width
+        if lines == 6:
+            assert [line.split() for line in shown[-3:]] == [["name", str(n), "0.5", "0.25", str(10 + n)] for n in range(3)]
+
+
+def test_no_column_of_a_real_card_is_cut() -> None:
+    card = to_json_types(asdict(registry.card("dermoscopy_7class")))
+    lines = [line.split() for line in printed(card)]
+    for name, figures in card["metrics"]["by_site"].items():
+        (row,) = [line for line in lines if line[:-8] == name.split() and line[-1] == str(figures["n"])]
+        assert float(row[-8]) == figures["balanced_accuracy"]
