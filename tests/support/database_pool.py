@@ -1,7 +1,9 @@
 """Databases for tests: copies of a template that are emptied and used again, which costs a third of a new copy."""
 
+import time
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -67,12 +69,11 @@ class DatabasePool:
 
     def give_back(self, name: str, template: str) -> None:
         """Empty a database for another test, or drop it where the test has changed more than rows. Open connections are closed."""
-        ended = f"SELECT pg_terminate_backend(pid, 600000) FROM pg_stat_activity WHERE datname = '{name}'"
         try:
-            self.administer(ended)
+            self._end_connections(name)
             if template in self._states and self._empty(name, self._states[template]):
                 new_name = self._new_name()
-                self.administer(ended)
+                self._end_connections(name)
                 self.administer(f"ALTER DATABASE {name} RENAME TO {new_name}")
                 self._free.setdefault(template, []).append(new_name)
                 return
@@ -87,16 +88,26 @@ class DatabasePool:
 
     def administer(self, statement: str) -> None:
         """Execute a statement outside of a transaction."""
-        if self._connection is None:
-            self._connection = psycopg2.connect(self._url)
-            self._connection.autocommit = True
-        with self._connection.cursor() as cursor:
+        with self._administration().cursor() as cursor:
             cursor.execute(statement)
 
     def close(self) -> None:
         """Close the connection of `administer`."""
         if self._connection is not None:
             self._connection.close()
+
+    def _administration(self) -> Connection:
+        if self._connection is None:
+            self._connection = psycopg2.connect(self._url)
+            self._connection.autocommit = True
+        return self._connection
+
+    def _end_connections(self, name: str) -> None:
+        """End the connections to a database and wait until their processes have ended; PostgreSQL itself looks ten times a second only."""
+        ended = f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        for pid, _ in _rows(self._administration(), ended):
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.002)
 
     def _new_name(self) -> str:
         return f"test_{next(self._numbers)}"
