@@ -28,6 +28,7 @@ PASSWORD = "correct horse battery staple"
 # Consoles in the process of a test hash with the smallest parameters: those of the product take 0.1 s of processor time for each sign-in.
 passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD_HASH = passwords.hash_password(PASSWORD)
+OF_NOBODY_IN_THE_PRODUCT, passwords._OF_NOBODY = passwords._OF_NOBODY, passwords.hash_password("of nobody, with these parameters")
 
 
 class CompiledTemplates(BytecodeCache):

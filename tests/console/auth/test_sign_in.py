@@ -7,11 +7,10 @@ from pathlib import Path
 import pyotp
 from sqlalchemy import text
 
-from console.auth.credentials import passwords
 from db import audit
 from db.accounts.users import disable_user, find_user, set_second_factor
 from db.engine import Database
-from tests.support.console import PASSWORD, RunningConsole, add_users
+from tests.support.console import OF_NOBODY_IN_THE_PRODUCT, PASSWORD, RunningConsole, add_users
 
 
 def _actions(database: Database) -> list[str]:
@@ -171,4 +170,4 @@ def test_the_database_holds_no_token_and_no_password(console: RunningConsole, da
 
 def test_passwords_are_hashed_with_the_parameters_of_rfc_9106() -> None:
     """The consoles of the tests hash with smaller ones; this hash is from before they were set."""
-    assert passwords._OF_NOBODY.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert OF_NOBODY_IN_THE_PRODUCT.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
