@@ -64,7 +64,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         """Return what the conductor has said of refused data sets; the page asks again until there is an answer."""
         asked = shown_command(database, command_id, CommandKind.PATIENT_REFUSED)
         if asked is None:
-            raise HTTPException(404, "nobody has asked that")
+            raise HTTPException(404, "there is no such search for refused data sets")
         return page(templates, request, "refused_data_sets.html", refused=RefusedDataSets(count_quarantined(database), asked))
 
     @routes.post("/patients/erase")

@@ -22,7 +22,7 @@ NO_ANSWER = {
     Outcome.ABSTAINED: "the model abstained, so there is no answer to accept",
     Outcome.NOT_ANALYSED: "no model has analysed the images, so there is no answer to accept",
 }
-"""Why nobody can accept a result without findings ("nothing was missed"): by its outcome, where no model has answered."""
+"""By outcome: the reason why a result cannot be accepted without findings ("nothing was missed"), where no model has answered."""
 
 
 class VerdictKind(StrEnum):

@@ -70,7 +70,7 @@ def claim_command(database: Database, kinds: Sequence[str]) -> ClaimedCommand | 
 
 
 def end_turn(database: Database, command: ClaimedCommand, *, answer: str, progress: Mapping[str, Any]) -> None:
-    """Let the commands that wait go first. This one stays running, and whoever takes it up next gets ``progress``, which has JSON types.
+    """Let the commands that wait go first. This one stays running; the next turn gets ``progress``, which has JSON types.
 
     ``answer`` says in words what has been done so far. The next process takes it up at once, also where this one is killed now.
     """

@@ -28,7 +28,7 @@ from dicom_node.erasure.run import continue_erasure, start_erasure
 TURN_S = 2.0  # how long other commands wait for a turn; longer by at most one transaction, or 200 files
 MOST_LISTED = 50  # numbers in one answer
 _OF_PERSON = ("refused data set of this person is erased too", "refused data sets of this person are erased too")
-_OF_NOBODY = ("does not say whose it is and stays", "do not say whose they are and stay")
+_UNNAMED = ("does not say whose it is and stays", "do not say whose they are and stay")
 _OF_NAMESAKES = (
     "has this ID of another issuer, is of another person and stays",
     "have this ID of another issuer, are of other persons and stay",
@@ -59,7 +59,7 @@ class PersonCommands:
         hers = f"{counted(len(refused.ids), *_OF_PERSON)}: {_listed(refused.ids)}"
         parts = [hers if refused.ids else "no refused data set is of this person"]
         if refused.unreadable:
-            unknown = f"{counted(len(refused.unreadable), *_OF_NOBODY)}: {_listed(refused.unreadable)}"
+            unknown = f"{counted(len(refused.unreadable), *_UNNAMED)}: {_listed(refused.unreadable)}"
             parts.append(f"{unknown} (on the command line, patients erase --quarantined ID erases one of them too)")
         if refused.of_namesakes:
             parts.append(f"{counted(len(refused.of_namesakes), *_OF_NAMESAKES)}: {_listed(refused.of_namesakes)}")

@@ -90,7 +90,7 @@ def test_the_preview_says_which_refused_data_sets_are_of_the_person_and_what_hap
     assert "The node holds none." in browser.open(SHOWN).text
     hers, theirs = refuse_image(database, blobs, ERNA), refuse_image(database, blobs, NAMESAKE)
     refuse_image(database, blobs, BOB)
-    nobody = refuse_image(database, blobs, ERNA, content=b"no data set")
+    unnamed = refuse_image(database, blobs, ERNA, content=b"no data set")
     page = browser.open(f"{SHOWN}&issuer=").text
     assert "The node holds 4 refused data sets." in page
     (fragment,) = re.findall(r'hx-get="(/patients/refused/\d+)"', page)
@@ -99,7 +99,7 @@ def test_the_preview_says_which_refused_data_sets_are_of_the_person_and_what_hap
     answer = browser.get(fragment).text
     for said in (
         f"1 refused data set of this person is erased too: {hers}",
-        f"1 does not say whose it is and stays: {nobody}",
+        f"1 does not say whose it is and stays: {unnamed}",
         "patients erase --quarantined ID erases one of them too",
         f"1 has this ID of another issuer, is of another person and stays: {theirs}",
     ):

@@ -159,7 +159,7 @@ def test_refused_data_sets_are_read_in_turns_and_those_of_others_stay(
 ) -> None:
     refuse_image(database, blobs, ERNA)
     theirs = refuse_image(database, blobs, NAMESAKE)
-    nobodys = refuse_image(database, blobs, BOB, content=b"no DICOM")
+    unnamed = refuse_image(database, blobs, BOB, content=b"no DICOM")
     runner, erasing = conductor(database, settings), ask_to_erase(database)
     for _ in range(2):
         assert runner.run_next() == 0.0
@@ -168,15 +168,15 @@ def test_refused_data_sets_are_read_in_turns_and_those_of_others_stay(
     carry_out(runner)
     state, answer = state_of(database, erasing)
     assert state == "done"
-    assert f"that do not say whose they are stay: {nobodys}; " in answer
+    assert f"that do not say whose they are stay: {unnamed}; " in answer
     assert answer.endswith(f"with this ID of another issuer stay: {theirs}")
-    assert {id for (id,) in rows(database, "SELECT id FROM quarantine")} == {theirs, nobodys}
+    assert {id for (id,) in rows(database, "SELECT id FROM quarantine")} == {theirs, unnamed}
     _assert_nothing_is_left(database, blobs, *studies)
 
 
 def test_the_search_for_refused_data_sets_alone_takes_turns_too(database: Database, blobs: Blobs, settings: Settings) -> None:
     hers = refuse_image(database, blobs, ERNA)
-    nobodys = refuse_image(database, blobs, BOB, content=b"no DICOM")
+    unnamed = refuse_image(database, blobs, BOB, content=b"no DICOM")
     asked = commands.enqueue_command(database, CommandKind.PATIENT_REFUSED, {"patient_id": ERNA.patient_id}, "user:admin")
     runner = conductor(database, settings)
     assert runner.run_next() == 0.0
@@ -184,7 +184,7 @@ def test_the_search_for_refused_data_sets_alone_takes_turns_too(database: Databa
     assert carry_out(runner) == 1
     state, answer = state_of(database, asked)
     assert state == "done"
-    assert answer.startswith(f"1 refused data set of this person is erased too: {hers}; 1 does not say whose it is and stays: {nobodys} (")
+    assert answer.startswith(f"1 refused data set of this person is erased too: {hers}; 1 does not say whose it is and stays: {unnamed} (")
 
 
 def test_another_conductor_continues_at_once_where_one_has_stopped_between_two_turns(
@@ -219,7 +219,7 @@ def test_killed_in_a_turn_and_continued(
     command = [sys.executable, str(script), label, str(times), database_url, str(tmp_path)]
     assert subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=False).returncode == -9
     assert state_of(database, erasing)[0] == "running"
-    assert conductor(database, settings).run_next() > 0.0, "for ten minutes nobody knows that its process is dead"
+    assert conductor(database, settings).run_next() > 0.0, "that its process is dead is noticed after ten minutes"
     run(database, "UPDATE commands SET started_at = started_at - interval '11 minutes'")
     carry_out(conductor(database, settings))
     assert state_of(database, erasing)[0] == "done"
