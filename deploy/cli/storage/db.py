@@ -74,7 +74,7 @@ def wait(config: Config = None, timeout_s: Annotated[float, typer.Option("--time
             if time.monotonic() > deadline:
                 message = f"the schema is not that of this version after {timeout_s:g} s: {found or 'empty'}, expected {expected}"
                 raise ConfigurationError(message, hint="run dicom-node db upgrade")
-            if (waiting := f"waiting for the schema {expected}; found {found or 'an empty database'}") != told:
+            if (waiting := f"waiting for the schema {expected}; now: {found or 'an empty database'}") != told:
                 print_message(waiting)
                 told = waiting
             time.sleep(1.0)

@@ -8,11 +8,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from core.settings.settings import Settings
 from db.engine import Database
 from db.schema.revisions import current_revision, expected_revision
-from deploy.local.database.database_roles import ADMIN
+from deploy.local.database.database_roles import ADMIN, NODE
 from deploy.settings_file import load_settings
 from tests.support.records import rows
 from tests.support.services import as_role, fresh_database
@@ -73,13 +74,36 @@ def test_a_role_starts_when_a_later_migration_succeeds(postgres_url: str, tmp_pa
         waiting = subprocess.Popen([*command, "wait", "--timeout", "inf"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         try:
             assert waiting.stderr is not None
-            assert "found an empty database" in waiting.stderr.readline()
+            assert "now: an empty database" in waiting.stderr.readline()
             admin = {**environment, "DICOM_NODE_DATABASE__ADMIN_URL": as_role(url, ADMIN)}
             subprocess.run([*command, "upgrade"], env=admin, cwd=tmp_path, check=True)
             assert waiting.wait(60) == 0
         finally:
             waiting.kill()
             waiting.communicate()
+
+
+def test_a_role_waits_while_the_tables_belong_to_the_role_that_upgrades(database_url: str, tmp_path: Path) -> None:
+    """So it is for a moment in the first upgrade, and after one that was killed there."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DICOM_NODE_DATABASE__URL": database_url}
+    with Database.open(as_role(database_url, ADMIN)) as admin:
+
+        def give_to(role: str) -> None:
+            with admin.begin() as connection:
+                connection.execute(text(f"ALTER TABLE alembic_version OWNER TO {role}"))
+
+        give_to(ADMIN)
+        command = [sys.executable, "-m", "deploy.cli", "db", "wait", "--timeout", "inf"]
+        waiting = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        try:
+            assert waiting.stderr is not None
+            assert "may not read the tables" in waiting.stderr.readline()
+            give_to(NODE)
+            assert waiting.wait(60) == 0
+        finally:
+            waiting.kill()
+            waiting.communicate()
+            give_to(NODE)
 
 
 def test_the_environment_of_the_units_is_known(tmp_path: Path) -> None:
