@@ -14,7 +14,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from dicom_node.reactor_checkpoint import ReactorCheckpoint
+from dicom_node.requested_association import RequestedAssociation
 
 PDU_HEADER_BYTES = 6
 # The largest PDU that the node accepts: 5 to 22 % faster than pynetdicom's default of 16382; a larger one gained nothing more.
@@ -204,7 +204,7 @@ class NodeEntity(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
     ) -> AssociationSocket:
-        assoc._reactor_checkpoint = ReactorCheckpoint(assoc)  # type: ignore[assignment]  # before the association's thread starts
+        RequestedAssociation.prepare(assoc)
         made = RequestorSocket(assoc, address=address)
         made.report_failure = self._keep_failure
         made.tls_args = tls_args

@@ -95,9 +95,7 @@ def test_a_source_without_an_address_gets_the_report_on_its_own_association(node
     wait_for(lambda: len(answered) == 2)
     assert dict(reports[1][1].failed) == {str(held.SOPInstanceUID): 0x0119}
     association.release()
-    with node.database.begin() as connection:
-        answered = connection.exec_driver_sql("SELECT count(*) FROM source_commitment_requests WHERE state = 'answered'").scalar_one()
-    assert answered == 2
+    assert _answered(node) == 2
 
 
 @pytest.mark.parametrize(
@@ -154,41 +152,44 @@ def test_a_request_that_lists_all_instances_completes_the_series(
         thread.join(600)
 
 
-class Checkpoint(threading.Event):
-    """Where the thread of a pynetdicom association waits while another thread sends. ``set``, which pynetdicom calls, does not wake it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached = threading.Event()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.reached.set()
-        return super().wait(timeout)
-
-    def set(self) -> None:
-        """Leave the thread where it is."""
-
-    def wake(self) -> None:
-        super().set()
-
-
 def test_a_release_right_after_the_request_is_answered(start: Any, make_settings: MakeSettings) -> None:
-    """The report may be sent at the same time: both ends would wait for each other until `receive.dimse_timeout_s`.
-
-    The thread of pynetdicom's association sleeps from before the request to the end of the release. pynetdicom itself counts it as paused
-    a moment before it sleeps; it then may answer the report in a state that allows no answer, and hangs.
-    """
+    """The report may be sent at the same time: both ends would wait for each other until `receive.dimse_timeout_s`."""
     node: Running = start(make_settings(receive={"dimse_timeout_s": 3600.0, "network_timeout_s": 3600.0}))
     ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
     ae.acse_timeout = 240
-    for number in range(5):  # the report arrives before the release or after it
+    for number in range(20):  # the report arrives before the release, while it is being served, or after it
         association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE")
-        association._reactor_checkpoint = checkpoint = Checkpoint()
-        assert checkpoint.reached.wait(600)
         association.send_n_action(encode_request(f"2.25.{number}", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
         association.release()
-        checkpoint.wake()
         assert association.is_released
+
+
+def test_a_release_waits_until_the_report_that_is_being_served_is_answered(node: Running) -> None:
+    """Otherwise the answer would follow the A-RELEASE-RQ, which ends the upper layer of pynetdicom, and the release times out."""
+    releasing: list[threading.Thread] = []
+
+    def on_report(event: Any) -> tuple[int, None]:
+        releasing.append(threading.Thread(target=event.assoc.release))
+        releasing[0].start()
+        releasing[0].join(0.5)  # a release that does not wait sends its request in this time
+        return 0x0000, None
+
+    ae = entity("PACS", {PUSH_MODEL: UNCOMPRESSED})
+    ae.acse_timeout = 30
+    handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)]
+    association = ae.associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
+    association.send_n_action(encode_request("2.25.1", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    wait_for(lambda: association.is_released or association.is_aborted)
+    assert association.is_released
+    releasing[0].join(600)
+    wait_for(lambda: _answered(node) == 1)
+
+
+def _answered(node: Running) -> int:
+    """Number of requests whose report the source has answered."""
+    with node.database.begin() as connection:
+        number = connection.exec_driver_sql("SELECT count(*) FROM source_commitment_requests WHERE state = 'answered'").scalar_one()
+    return int(number)
 
 
 def _rule(database: Database) -> str | None:
