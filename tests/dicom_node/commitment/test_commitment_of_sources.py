@@ -185,6 +185,28 @@ def test_a_release_waits_until_the_report_that_is_being_served_is_answered(node:
     wait_for(lambda: _answered(node) == 1)
 
 
+def test_the_thread_of_a_report_leaves_the_mark_of_the_reactor(node: Running) -> None:
+    """pynetdicom's thread clears it at its end, also while the reactor waits: a release then waited without end."""
+    requested, stopped = threading.Event(), []
+
+    def on_report(event: Any) -> tuple[int, None]:
+        assert requested.wait(600)  # the end of the request lets the reactor go on
+        event.assoc._reactor_checkpoint.clear()
+        wait_for(lambda: event.assoc._reactor_checkpoint._condition._waiters)
+        stopped.append(True)
+        return 0x0000, None
+
+    handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)]
+    association = entity("PACS", {PUSH_MODEL: UNCOMPRESSED}).associate("127.0.0.1", node.port, ae_title="DICOMNODE", evt_handlers=handlers)
+    association.send_n_action(encode_request("2.25.1", [(CT, "1.2.3")]), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    requested.set()
+    wait_for(lambda: _answered(node) == 1)
+    releasing = threading.Thread(target=association.release, daemon=True)
+    releasing.start()
+    releasing.join(60)
+    assert (stopped, association.is_released) == ([True], True)
+
+
 def _answered(node: Running) -> int:
     """Number of requests whose report the source has answered."""
     with node.database.begin() as connection:
