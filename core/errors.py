@@ -27,6 +27,7 @@
 ``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
 """
 
+import errno
 from pathlib import Path
 
 REPEATED = "the operation is repeated"
@@ -150,6 +151,20 @@ class StoreUnavailable(StorageError):
 
 class ChainBroken(NodeError):
     """The audit chain does not verify."""
+
+
+_OF_BROKEN_FILES = frozenset({None, errno.EINVAL})
+
+
+def system_error_of(error: BaseException) -> OSError | None:
+    """Return the error of the operating system that this error is, or that it has replaced; None where its cause is another one.
+
+    Parsers raise OSError for a broken file, too: without an errno, or with EINVAL for a place in front of its beginning.
+    """
+    for found in (error, error.__context__):
+        if isinstance(found, OSError) and found.errno not in _OF_BROKEN_FILES:
+            return found
+    return None
 
 
 def raised_at(error: BaseException) -> str:

@@ -14,7 +14,7 @@ _STATUSES = (
     (
         statuses.OUT_OF_RESOURCES,
         "Refused: out of resources",
-        "disk nearly full, database unavailable: try again. Or the instance is larger than allowed",
+        "disk nearly full or failing, no more files can be opened, database unavailable: try again. Or the instance is larger than allowed",
     ),
     (statuses.NOT_AUTHORISED, "Refused: not authorised", "an object that dicom-node made, where `receive.own_objects` is `refuse`"),
     (statuses.IDENTITY_MISMATCH, "Data set does not match SOP class", "class or instance of command, context and data set differ"),

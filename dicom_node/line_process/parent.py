@@ -19,15 +19,29 @@ class LineProcess:
         self._timeout_s = timeout_s
         self._child: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start the child unless it runs.
+
+        Raises
+        ------
+        OSError
+            No process, or no pipe to it, can be made now: too many are open, or memory is short.
+        """
+        if self._child is None or self._child.poll() is not None:
+            self.close()
+            command = [sys.executable, "-m", self._module]
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        return self._child
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the child's answer.
+        """Return the child's answer. It is started where it does not run.
 
         Raises
         ------
         OSError, ValueError
             The child ended, took longer than ``timeout_s``, or answered with something else. It is ended.
         """
-        child = self._child if self._child is not None and self._child.poll() is None else self._start()
+        child = self.start()
         assert child.stdin is not None
         try:
             child.stdin.write(json.dumps(request).encode() + b"\n")
@@ -38,18 +52,14 @@ class LineProcess:
             raise
         return answer
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        self.close()
-        command = [sys.executable, "-m", self._module]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
-        return self._child
-
     def _read_line(self, child: "subprocess.Popen[bytes]") -> bytes:
         """Return the child's next line; raises TimeoutError (an OSError), or ValueError at its end."""
         assert child.stdout is not None
         deadline, line = time.monotonic() + self._timeout_s, b""
+        poll = select.poll()  # unlike select(), also for descriptors from 1024 on
+        poll.register(child.stdout, select.POLLIN)
         while not line.endswith(b"\n"):
-            if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError
             piece = child.stdout.read(1 << 16)
             if not piece:

@@ -72,6 +72,9 @@ class Intake:
         except StorageError as error:
             self._log.error("instance_not_stored", source=received.source, error=str(error))
             return StoreAnswer(OutOfResources.status, "out of resources: try again later")
+        except OSError as error:  # too many files are open, or the disk failed
+            self._log.error("instance_not_stored", source=received.source, exception=type(error).__name__, at=raised_at(error))
+            return StoreAnswer(OutOfResources.status, "out of resources: try again later")
         except Exception as error:  # no single instance may end the listener
             at = raised_at(error)
             self._log.error("instance_failed_unexpectedly", source=received.source, exception=type(error).__name__, at=at)

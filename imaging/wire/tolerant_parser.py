@@ -12,7 +12,7 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 
-from core.errors import CannotUnderstand, NodeError
+from core.errors import CannotUnderstand, NodeError, system_error_of
 from imaging.limits.bounded_inflate import MAX_INFLATED_BYTES
 from imaging.limits.work_budget import current_budget, work_budget
 from imaging.wire.deflated import deflated_data_set_offset, parse_deflated
@@ -27,7 +27,7 @@ def translate_parse_errors(what: str) -> Iterator[None]:
     """Raise `CannotUnderstand` for any exception that a parser raises in this block on a broken or hostile file.
 
     The block is the reading of one instance, whose work is counted (`work_budget`). ``what``: what cannot be read, the beginning of the
-    message. Errors of the node itself pass unchanged.
+    message. Errors of the node itself pass unchanged, and so do those of the operating system, which say nothing about the file.
     """
     with work_budget():
         yield from _translate_parse_errors(what)
@@ -47,6 +47,9 @@ def _translate_parse_errors(what: str) -> Iterator[None]:
         exceeded = current_budget().exceeded
         if exceeded is not None:
             raise exceeded from error
+        failed = system_error_of(error)
+        if failed is not None:
+            raise failed from None
         if isinstance(error.__context__, RecursionError):
             raise current_budget().refuse("sequences nested too deep") from error
         raise CannotUnderstand(f"{what}: {type(error).__name__} while parsing", hint="send it as DICOM Part 10") from error
@@ -69,7 +72,7 @@ def read_dataset(source: Path | BinaryIO, *, pixels: bool = False, max_inflated_
     CannotUnderstand
         The file is not DICOM, broken beyond reading, nested too deep, or inflates beyond the bound.
     OSError
-        The file cannot be opened.
+        The file cannot be opened, or the disk fails while it is read.
     """
     return read_with_pixel_location(source, pixels=pixels, max_inflated_bytes=max_inflated_bytes)[0]
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from core.errors import OverBudget
+from core.errors import OverBudget, system_error_of
 from imaging.wire.notes import add_note
 
 MAX_TEXT = 1024  # characters that are kept of one text value; longer ones are hostile or broken
@@ -56,7 +56,9 @@ class TolerantReader:
             value: object = self._dataset.get(keyword)
         except (RecursionError, MemoryError, OverBudget):
             raise
-        except Exception:  # pydicom fails on broken values with exceptions of many types
+        except Exception as error:  # pydicom fails on broken values with exceptions of many types
+            if system_error_of(error) is not None:  # a long value is read from the file only now
+                raise
             value = Sequence()
         if isinstance(value, Sequence):  # a sequence where a value is expected, or a value that cannot be decoded
             add_note(self._notes, f"{keyword} cannot be read")

@@ -65,6 +65,19 @@ def image(
     return FileDataset(None, dataset, preamble=b"\0" * 128, file_meta=meta)  # type: ignore[arg-type]
 
 
+def image_with_sequences(**changes: Any) -> FileDataset:
+    """Return an image with sequences of undefined length in front of its pixel data. ``changes``: as `image`."""
+    made, inner, item = image(**changes), Dataset(), Dataset()
+    inner.CodeValue = "1"
+    item.ConceptNameCodeSequence = [inner]
+    made.ContentSequence = [item]
+    for sequence in (made["ContentSequence"], item["ConceptNameCodeSequence"]):
+        sequence.is_undefined_length = True
+        for one in sequence.value:
+            one.is_undefined_length_sequence_item = True
+    return made
+
+
 def series(count: int, **common: Any) -> Iterator[FileDataset]:
     """Yield ``count`` slices of one series, from number 1."""
     for number in range(1, count + 1):

@@ -83,9 +83,11 @@ class HeaderReader:
 
 def _ask(child: LineProcess, path: Path | str) -> dict[str, Any]:
     request = {"path": str(path)}
+    child.start()  # an OSError of this says nothing about the file
     try:
         return child.ask(request)
     except (OSError, ValueError):  # it was killed, or ended in this moment because it had nothing to do
+        child.start()
         try:
             return child.ask(request)
         except (OSError, ValueError) as error:

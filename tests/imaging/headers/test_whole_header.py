@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import FileDataset
 
 from core.errors import CannotUnderstand, OverBudget
 from core.records import InstanceHeader
@@ -20,7 +20,7 @@ from tests.fuzz.costly_datasets import file_of
 from tests.fuzz.seed_files import conformance_seeds
 from tests.support.monai_classifiers import drawing
 from tests.support.multi_frame import ULTRASOUND_LOOP, as_jpeg, multi_frame
-from tests.support.series import SR, encoded, image
+from tests.support.series import SR, encoded, image, image_with_sequences
 from tests.support.transcode import LOSSLESS, transcode
 
 DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -46,25 +46,12 @@ def loop(*, offset_table: bool = True, fragments: int = 1) -> FileDataset:
     return as_jpeg(made, offset_table=offset_table, fragments=fragments)
 
 
-def with_sequences() -> FileDataset:
-    """A slice with sequences of undefined length in front of its pixel data."""
-    made, inner, item = image(), Dataset(), Dataset()
-    inner.CodeValue = "1"
-    item.ConceptNameCodeSequence = [inner]
-    made.ContentSequence = [item]
-    for sequence in (made["ContentSequence"], item["ConceptNameCodeSequence"]):
-        sequence.is_undefined_length = True
-        for one in sequence.value:
-            one.is_undefined_length_sequence_item = True
-    return made
-
-
 MADE: dict[str, Callable[[], FileDataset]] = {
     **{name: slice_in(name) for name in LOSSLESS},
     "photograph": lambda: lesion_dataset(7, size=(48, 64)),
     "loop": loop,
     "loop in fragments": lambda: loop(fragments=3),
-    "sequences": with_sequences,
+    "sequences": image_with_sequences,
     "text beyond ASCII": lambda: image(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jürgen"),
 }
 ONE_CODESTREAM_A_FRAGMENT = {"photograph", "loop", *(name for name in LOSSLESS if name.startswith("jpeg")), "htj2k"}
@@ -140,7 +127,7 @@ def test_pixel_data_that_end_behind_a_fragment_are_whole_only_if_every_frame_is_
 
 def test_an_object_without_pixel_data_is_followed_to_its_end(tmp_path: Path) -> None:
     """Longer than the beginning that is read at once, with sequences of undefined length, values that are not read, and no pixel data."""
-    made = with_sequences()
+    made = image_with_sequences()
     del made.PixelData
     made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = SR
     made.EncapsulatedDocument = bytes(BEGINNING_BYTES + 100)
