@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from core.clock import system_clock
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, StorageError
 from core.settings.peers.destinations import Destination
 from core.settings.peers.sources import PeerAddress
 from core.settings.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_database(settings: Settings, running: bool) -> Iterator[Check]:
-    """Check that the database answers, has the current schema and the right clock, and what its rows say of audit trail and deliveries.
+    """Check that the database answers, its schema, durability and clock, and what its rows say of audit trail, uploads and deliveries.
 
     Embedded: that a server is installed.
     """
@@ -45,6 +45,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
         ok = current == expected_revision()
         found_schema = f"answers in {answer_ms:.0f} ms, schema {current or 'absent'}"
         yield Check("database", ok, found_schema, "" if ok else "dicom-node db upgrade")
+        yield _durability(database)
         if current is None:
             return
         difference_s = abs((database.now() - system_clock()).total_seconds())
@@ -56,6 +57,22 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
             yield _audit_anchor(last_anchor(database))
             yield _uploads(database, settings)
             yield from _deliveries(database)
+
+
+def _durability(database: "Database") -> Check:
+    """Whether the server writes commits to disk in a way that survives a loss of power."""
+    from db.operations.durability import SETTINGS, read_durability_settings
+
+    name, wanted = "database durability", " and ".join(f"{setting} = on" for setting in SETTINGS)
+    consequence = "else a loss of power loses images whose senders were told Success"
+    try:
+        values = read_durability_settings(database)
+    except StorageError as error:
+        return Check(name, False, f"cannot be read: {error.args[0]}", f"see that its server has {wanted}: {consequence}")
+    found = ", ".join(f"{setting} {value}" for setting, value in values.items())
+    if all(value == "on" for value in values.values()):
+        return Check(name, True, found)
+    return Check(name, False, found, f"set {wanted} in postgresql.conf, reload the server, then run sync there: {consequence}")
 
 
 def _uploads(database: "Database", settings: Settings) -> Check:

@@ -63,7 +63,8 @@ url = "{broker_url}"
     assert all(check["ok"] for check in checks.values())
     for name in (
         *("settings", "route skin", "DICOM port", "console port", "disk", "data folder", "clock", "codecs", "database"),
-        *("database clock", "audit trail", "uploads", "deliveries", "broker", "broker file", "GPU", "models", "blobs", "destination pacs"),
+        *("database durability", "database clock", "audit trail", "uploads", "deliveries", "broker", "broker file", "GPU", "models"),
+        *("blobs", "destination pacs"),
     ):
         assert name in checks
     # The PACS is gone; a machine without network to it leaves the check out.
