@@ -1,7 +1,7 @@
 """Time zones as the configuration and DICOM headers name them."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 
 from core.errors import ConfigurationError
 
@@ -57,3 +57,13 @@ def offset_from_utc(at: datetime) -> str:
     """Return the offset of a time with a zone, as ``+01:00``; ``UTC`` for the zone of that name."""
     written = at.strftime("%z")
     return "UTC" if at.tzinfo is UTC else f"{written[:3]}:{written[3:5]}"
+
+
+def day_begins(day: date, zone: tzinfo) -> datetime:
+    """Return when a day begins in a zone, in UTC: at the first midnight of it, or when the clocks are put forward from midnight."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)  # a time that is left out has the offset that holds before the change
+
+
+def monday_of(day: date) -> date:
+    """Return the day with which the week of a day begins."""
+    return day - timedelta(days=day.weekday())

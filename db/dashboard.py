@@ -1,42 +1,40 @@
 """Figures of the dashboard by day or week: results and failures, times from the last image to the result, waiting in the queue, and tiers.
 
-Days are those of UTC; a week begins on Monday and is named by that day.
+Days are those of a time zone, by the data of time zones that Python has; a week begins on Monday and is named by that day.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 
 from sqlalchemy import text
 
+from core.time_zone import day_begins, monday_of
 from db.engine import Database
 
 _ENDED = "coalesce(j.reported_at, j.queued_at)"
-_WITHIN = (
-    f"{_ENDED} >= :since AND {_ENDED} < CAST(:until AS date) + 1 AND NOT j.shadow AND (:route = '' OR CAST(:route AS text) = ANY(j.routes))"
-)
-_BEGIN = "CAST(date_trunc(:by, {} AT TIME ZONE 'UTC') AS date)"
+_WITHIN = f"{_ENDED} >= :since AND {_ENDED} < :until AND NOT j.shadow AND (:route = '' OR CAST(:route AS text) = ANY(j.routes))"
+_PLACE = "width_bucket({}, CAST(:begins AS timestamptz[]))"  # of the day among those that are read, from 1
 _JOBS = text(f"""
-    SELECT {_BEGIN.format(_ENDED)} AS day, j.model, coalesce(j.outcome, j.state) AS result, count(*) AS jobs
+    SELECT {_PLACE.format(_ENDED)} AS place, j.model, coalesce(j.outcome, j.state) AS result, count(*) AS jobs
     FROM jobs j WHERE {_WITHIN} AND (j.outcome IS NOT NULL OR j.state IN ('failed', 'quarantined')) GROUP BY 1, 2, 3
 """)
 _TIMES = text(f"""
-    SELECT day, CASE WHEN grouping(model) = 0 THEN model ELSE '' END AS model,
+    SELECT place, CASE WHEN grouping(model) = 0 THEN model ELSE '' END AS model,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50_s, percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95_s,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS queue_p50_s,
            percentile_cont(0.95) WITHIN GROUP (ORDER BY waited) AS queue_p95_s
-    FROM (SELECT {_BEGIN.format("j.reported_at")} AS day, j.model,
+    FROM (SELECT {_PLACE.format("j.reported_at")} AS place, j.model,
                  extract(epoch FROM j.reported_at - j.last_received_at)::float8 AS seconds,
                  CASE WHEN j.attempts = 1 THEN extract(epoch FROM j.started_at - j.queued_at)::float8 END AS waited
           FROM jobs j WHERE {_WITHIN} AND j.reported_at IS NOT NULL AND j.last_received_at IS NOT NULL AND j.run = 1) AS reported
-    GROUP BY GROUPING SETS ((day), (day, model))
+    GROUP BY GROUPING SETS ((place), (place, model))
 """)
 _TIERS = text(f"""
-    SELECT {_BEGIN.format(_ENDED)} AS day, j.model, f.tier, count(*) AS findings
+    SELECT {_PLACE.format(_ENDED)} AS place, j.model, f.tier, count(*) AS findings
     FROM findings f JOIN jobs j ON j.id = f.job_id WHERE {_WITHIN} GROUP BY 1, 2, 3
 """)
-_TODAY = text("SELECT CAST(node_now() AT TIME ZONE 'UTC' AS date)")
 
 RESULTS = ("findings", "no_finding", "abstained", "not_analysed", "failed", "quarantined")
 TIERS = ("high", "review", "uncertain")
@@ -86,28 +84,35 @@ class Figures:
     tiers: dict[str, int]
 
 
-def last_days(database: Database, days: int, by: str = BY_DAY) -> list[date]:
+def last_days(database: Database, days: int, by: str = BY_DAY, zone: tzinfo = UTC) -> list[date]:
     """Return the last ``days`` days, today (by the clock of the database) at the end; or the Mondays of the weeks that they touch."""
-    with database.begin() as connection:
-        today: date = connection.execute(_TODAY).scalar_one()
+    today = database.now().astimezone(zone).date()
     if by == BY_WEEK:
-        first, last = (day - timedelta(days=day.weekday()) for day in (today - timedelta(days=days - 1), today))
+        first, last = (monday_of(day) for day in (today - timedelta(days=days - 1), today))
         return [first + timedelta(days=number) for number in range(0, (last - first).days + 1, 7)]
     return [today - timedelta(days=number) for number in range(days - 1, -1, -1)]
 
 
-def read_days(database: Database, *, since: date, until: date, by: str = BY_DAY, route: str = ALL_ROUTES) -> dict[date, DayCounts]:
-    """Return the counts of the days, or of the weeks, from ``since`` to ``until`` on which a job ended, of one route or of all."""
+def read_days(
+    database: Database, days: Sequence[date], *, by: str = BY_DAY, route: str = ALL_ROUTES, zone: tzinfo = UTC
+) -> dict[date, DayCounts]:
+    """Return the counts of days, or of weeks by their Mondays, of one route or of all; one on which no job ended is left out.
+
+    ``days``: without a gap, as `last_days` returns them.
+    """
     found: dict[date, DayCounts] = {}
-    values = {"since": since, "until": until + timedelta(days=6) if by == BY_WEEK else until, "by": by, "route": route}
+    ends = day_begins(days[-1] + timedelta(days=7 if by == BY_WEEK else 1), zone)
+    begins = [day_begins(day, zone) for day in days]
+    values = {"since": begins[0], "until": ends, "begins": begins, "route": route}
     with database.begin() as connection:
         for row in connection.execute(_JOBS, values):
-            found.setdefault(row.day, DayCounts()).results.setdefault(row.model, {})[row.result] = row.jobs
+            found.setdefault(days[row.place - 1], DayCounts()).results.setdefault(row.model, {})[row.result] = row.jobs
         for row in connection.execute(_TIMES, values):
-            found.setdefault(row.day, DayCounts()).times_s[row.model] = (row.p50_s, row.p95_s)
-            found[row.day].queue_s[row.model] = (row.queue_p50_s, row.queue_p95_s)
+            counts = found.setdefault(days[row.place - 1], DayCounts())
+            counts.times_s[row.model] = (row.p50_s, row.p95_s)
+            counts.queue_s[row.model] = (row.queue_p50_s, row.queue_p95_s)
         for row in connection.execute(_TIERS, values):
-            found.setdefault(row.day, DayCounts()).tiers.setdefault(row.model, {})[row.tier] = row.findings
+            found.setdefault(days[row.place - 1], DayCounts()).tiers.setdefault(row.model, {})[row.tier] = row.findings
     return found
 
 
@@ -133,7 +138,9 @@ def _of_model(counts: Mapping[str, Mapping[str, int]], model: str) -> dict[str, 
     return found
 
 
-def read_figures(database: Database, *, days: int, model: str = ALL_MODELS, by: str = BY_DAY, route: str = ALL_ROUTES) -> Figures:
+def read_figures(
+    database: Database, *, days: int, model: str = ALL_MODELS, by: str = BY_DAY, route: str = ALL_ROUTES, zone: tzinfo = UTC
+) -> Figures:
     """Return the figures of the last ``days`` days by day or by week, of one model and route or of all."""
-    wanted = last_days(database, days, by)
-    return figures_of(wanted, read_days(database, since=wanted[0], until=wanted[-1], by=by, route=route), model)
+    wanted = last_days(database, days, by, zone)
+    return figures_of(wanted, read_days(database, wanted, by=by, route=route, zone=zone), model)

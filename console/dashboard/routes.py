@@ -12,6 +12,7 @@ from console.dashboard.charts import BOTTOM, HEIGHT, LEFT, WIDTH, queue_times, r
 from console.dashboard.figures import KeptFigures
 from console.parameters import SearchText
 from core.settings.settings import Settings
+from core.time_zone import find_zone
 from db.dashboard import BY_DAY, BY_WEEK, RESULTS, TIERS
 from db.worklist.studies import filter_choices
 
@@ -19,9 +20,9 @@ PERIODS = (7, 14, 30, 90)
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:
-    """Return the route of the dashboard."""
+    """Return the route of the dashboard; days are those of ``console.time_zone``."""
     routes = APIRouter(include_in_schema=False)
-    kept = KeptFigures(accounts.database)
+    kept = KeptFigures(accounts.database, find_zone(current().console.time_zone))
 
     @routes.get("/dashboard")
     def dashboard(request: Request, days: int = 14, model: SearchText = "", by: str = BY_DAY, route: SearchText = "") -> Response:

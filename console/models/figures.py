@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from typing import Any
 
 from db.engine import Database
@@ -18,8 +19,10 @@ COMPARED_UNITS = 500
 class KeptModelFigures:
     """Reads figures that are not in memory, or are older than what they count, or than a limit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, zone: tzinfo = UTC) -> None:
+        """``zone``: of which the weeks are."""
         self._database = database
+        self._zone = zone
         self._kept: dict[tuple[str, ...], tuple[int, float, Any]] = {}
         self._lock = threading.Lock()
 
@@ -27,7 +30,7 @@ class KeptModelFigures:
         """Return the figures of a model by verdicts; the calibration is that of the version with this digest."""
         last = last_verdict(self._database)
         found: ModelPerformance = self._read(
-            ("performance", model, digest), last, PERFORMANCE_S, lambda: read_performance(self._database, model, digest)
+            ("performance", model, digest), last, PERFORMANCE_S, lambda: read_performance(self._database, model, digest, self._zone)
         )
         return found
 

@@ -15,6 +15,7 @@ from console.operations.command_replies import commands_reply, queue_command
 from console.operations.commands import shown_commands
 from console.parameters import PostedForm
 from core.settings.settings import Settings
+from core.time_zone import find_zone
 from db.operations.command_kinds import CommandKind
 from db.operations.drift import weekly_statistics
 from db.operations.model_performance import read_abstentions, studies_of_jobs
@@ -26,10 +27,11 @@ DRIFT_WEEKS = 8
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Settings) -> APIRouter:
-    """Return the routes of the models page."""
+    """Return the routes of the models page; weeks are those of ``console.time_zone``."""
     routes = APIRouter(include_in_schema=False)
     database, folder = accounts.database, settings.node.data_dir / installed.FOLDER
-    kept = KeptModelFigures(database)
+    zone = find_zone(settings.console.time_zone)
+    kept = KeptModelFigures(database, zone)
 
     def _overview(request: Request, *, status: int = 200, error: str = "") -> Response:
         rows = {name: version_rows(database, name, folder) for name in model_names(database, folder)}
@@ -64,7 +66,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, settings: Setti
 
     def _context(name: str, rows: list[VersionRow]) -> dict[str, Any]:
         active = next((row for row in rows if row.state == "active"), rows[0])
-        performance, abstained = kept.performance(name, active.digest), read_abstentions(database, name)
+        performance, abstained = kept.performance(name, active.digest), read_abstentions(database, name, zone)
         shadows = kept.shadows(name)
         differing = [id for row in shadows for id in row["differing_jobs"][-MOST_DIFFERING:]]
         references = {row.digest: row.card.reference for row in rows if row.card is not None}

@@ -1,17 +1,21 @@
 """Performance of models by the verdicts of clinicians: by version, week and scanner; calibration; abstentions.
 
-Only the current verdict on a finding counts. A finding is *right* where it was accepted, or corrected without a change of its class.
+Weeks are those of a time zone, and named by their Monday. Only the current verdict on a finding counts. A finding
+is *right* where it was accepted, or corrected without a change of its class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import text
 
 from core.policy.proportions import Share
+from core.time_zone import day_begins, monday_of
 from db.engine import Database
 
-WEEKS = 26
+WEEKS, WEEK = 26, timedelta(weeks=1)
 _RIGHT = "(v.verdict = 'accepted' OR v.verdict = 'corrected' AND (v.label = '' OR v.label = f.label))"
 _CURRENT = """v.verdict <> 'retracted'
     AND NOT EXISTS (SELECT FROM verdicts later WHERE later.supersedes = v.id AND later.supersedes IS NOT NULL)"""
@@ -20,15 +24,15 @@ _FEW_ROWS = text("SET LOCAL random_page_cost = 1.1")
 # Verdicts are summed up by result first, so that the three groupings sort few rows. A finding is read only for a change of its class.
 _FIGURES = text(f"""
     WITH of_job AS MATERIALIZED (
-        SELECT v.job_id, week.begin AS week, count(*) FILTER (WHERE v.finding_id IS NOT NULL) AS judged,
+        SELECT v.job_id, width_bucket(v.at, CAST(:begins AS timestamptz[])) AS week,
+               count(*) FILTER (WHERE v.finding_id IS NOT NULL) AS judged,
                count(*) FILTER (WHERE v.finding_id IS NOT NULL AND v.verdict = 'accepted') AS accepted,
                count(*) FILTER (WHERE v.finding_id IS NOT NULL AND {_RIGHT}) AS right_count,
                count(*) FILTER (WHERE v.verdict = 'missed') AS missed
         FROM verdicts v
         LEFT JOIN findings f ON f.id = CASE WHEN v.verdict = 'corrected' AND v.label <> '' THEN v.finding_id END
-        CROSS JOIN LATERAL (SELECT date_trunc('week', v.at AT TIME ZONE 'UTC')::date AS begin) AS week
-        WHERE {_CURRENT} AND v.at > (SELECT node_now()) - make_interval(weeks => :weeks)
-        GROUP BY v.job_id, week.begin)
+        WHERE {_CURRENT} AND v.at > :since
+        GROUP BY 1, 2)
     SELECT grouping(j.model_version, j.pipeline_digest) = 0 AS by_version, grouping(o.week) = 0 AS by_week,
            grouping(j.scanner) = 0 AS by_scanner, j.model_version, j.pipeline_digest, o.week, j.scanner,
            sum(o.judged)::bigint AS judged, sum(o.accepted)::bigint AS accepted, sum(o.right_count)::bigint AS right_count,
@@ -47,7 +51,7 @@ _CALIBRATION = text(f"""
     WITH judged AS MATERIALIZED (
         SELECT v.finding_id, v.verdict, v.label FROM verdicts v JOIN jobs j ON j.id = v.job_id
         WHERE j.model = :model AND j.pipeline_digest = :digest AND NOT j.shadow AND v.finding_id IS NOT NULL AND {_CURRENT}
-          AND v.at > (SELECT node_now()) - make_interval(weeks => :weeks))
+          AND v.at > :since)
     -- A pipeline gives all of its findings a probability, or none: of one that gives none, not every finding is looked at.
     SELECT least(9, floor(f.probability * 10))::int AS bin, count(*) AS n, avg(f.probability)::float8 AS mean,
            count(*) FILTER (WHERE {_RIGHT}) AS right_count
@@ -58,16 +62,13 @@ _CALIBRATION = text(f"""
 """)
 # Each week is a range of the index, so that no week is computed for a row.
 _OUTCOMES = text("""
-    SELECT weeks.monday::date AS week, of_week.n, of_week.abstained
-    FROM (SELECT (SELECT node_now()) - make_interval(weeks => :weeks) AS since) AS begin
-    CROSS JOIN LATERAL generate_series(
-        date_trunc('week', begin.since AT TIME ZONE 'UTC'), (SELECT node_now()) AT TIME ZONE 'UTC', interval '1 week') AS weeks (monday)
+    SELECT weeks.place AS week, of_week.n, of_week.abstained
+    FROM unnest(CAST(:begins AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY AS weeks (begins_at, ends_at, place)
     CROSS JOIN LATERAL (
         SELECT count(*) AS n, count(*) FILTER (WHERE outcome = 'abstained') AS abstained FROM jobs
         WHERE model = :model AND NOT shadow AND reported_at IS NOT NULL AND outcome IS NOT NULL
-          AND coalesce(reported_at, queued_at) > begin.since
-          AND coalesce(reported_at, queued_at) >= weeks.monday AT TIME ZONE 'UTC'
-          AND coalesce(reported_at, queued_at) < (weeks.monday + interval '1 week') AT TIME ZONE 'UTC') AS of_week
+          AND coalesce(reported_at, queued_at) > :since
+          AND coalesce(reported_at, queued_at) >= weeks.begins_at AND coalesce(reported_at, queued_at) < weeks.ends_at) AS of_week
     WHERE of_week.n > 0 ORDER BY 1
 """)
 _LAST_VERDICT = text("SELECT max(id) FROM verdicts")
@@ -119,26 +120,31 @@ class ModelPerformance:
     calibration: tuple[CalibrationBin, ...]
 
 
-def read_performance(database: Database, model: str, digest: str) -> ModelPerformance:
+def read_performance(database: Database, model: str, digest: str, zone: tzinfo = UTC) -> ModelPerformance:
     """Return the figures of a model by verdicts; the calibration is that of the version with this digest."""
+    since, mondays = _last_weeks(database.now(), zone)
+    begins = [day_begins(monday, zone) for monday in mondays]
     with database.begin() as connection:
         connection.execute(_FEW_ROWS)
-        rows = connection.execute(_FIGURES, {"model": model, "weeks": WEEKS}).all()
-        bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest, "weeks": WEEKS}).all()
+        rows = connection.execute(_FIGURES, {"model": model, "since": since, "begins": begins}).all()
+        bins = connection.execute(_CALIBRATION, {"model": model, "digest": digest, "since": since}).all()
     return ModelPerformance(
         by_version=tuple(_figures(f"{row.model_version} ({row.pipeline_digest[:12]})", row) for row in rows if row.by_version),
-        by_week=tuple(_figures(row.week.isoformat(), row) for row in rows if row.by_week),
+        by_week=tuple(_figures(mondays[row.week - 1].isoformat(), row) for row in rows if row.by_week),
         by_scanner=tuple(_figures(row.scanner or "unknown", row) for row in rows if row.by_scanner),
         calibration=tuple(CalibrationBin(row.mean, Share(row.right_count, row.n)) for row in bins),
     )
 
 
-def read_abstentions(database: Database, model: str) -> list[tuple[str, Share]]:
+def read_abstentions(database: Database, model: str, zone: tzinfo = UTC) -> list[tuple[str, Share]]:
     """Return (Monday of the week, share of results without an answer) of the last 26 weeks."""
+    since, mondays = _last_weeks(database.now(), zone)
+    begins = [day_begins(monday, zone) for monday in (*mondays, mondays[-1] + WEEK)]
+    values = {"model": model, "since": since, "begins": begins[:-1], "ends": begins[1:]}
     with database.begin() as connection:
         connection.execute(_FEW_ROWS)
-        outcomes = connection.execute(_OUTCOMES, {"model": model, "weeks": WEEKS}).all()
-    return [(row.week.isoformat(), Share(row.abstained, row.n)) for row in outcomes]
+        outcomes = connection.execute(_OUTCOMES, values).all()
+    return [(mondays[row.week - 1].isoformat(), Share(row.abstained, row.n)) for row in outcomes]
 
 
 def last_verdict(database: Database) -> int:
@@ -158,6 +164,13 @@ def studies_of_jobs(database: Database, ids: list[int]) -> dict[int, int]:
     """Return the study of each job."""
     with database.begin() as connection:
         return {row.id: row.study_id for row in connection.execute(_STUDIES, {"ids": ids})}
+
+
+def _last_weeks(now: datetime, zone: tzinfo) -> tuple[datetime, Sequence[date]]:
+    """Return the moment of 26 weeks ago, since which is counted, and the Mondays of the weeks of the zone since then."""
+    since = now - WEEKS * WEEK
+    first, last = (monday_of(at.astimezone(zone).date()) for at in (since, now))
+    return since, [first + number * WEEK for number in range((last - first) // WEEK + 1)]
 
 
 def _figures(name: str, row: Any) -> VerdictFigures:

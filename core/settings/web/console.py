@@ -97,8 +97,8 @@ class ConsoleSection(Section):
     )
     time_zone: str = Field(
         default="UTC",
-        description="Time zone in which pages show times, an IANA name such as `Europe/Berlin`; each time has its offset. Exports, the "
-        "API, logs and the pages of the audit trail stay in UTC ([times](operations.md#times)).",
+        description="Time zone in which pages show times and count days, an IANA name such as `Europe/Berlin`; each time has its offset. "
+        "Exports, the API, logs and the pages of the audit trail stay in UTC ([times](operations.md#times)).",
     )
     oidc: OidcSection | None = Field(
         default=None, description="Optional. Sign-in by OpenID Connect ([the console](console.md#sign-in-by-openid-connect))."
