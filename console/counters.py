@@ -13,7 +13,7 @@ _COUNTERS = (
     ("received_bytes", "received_bytes", "Bytes of stored data sets", ()),
     ("outcomes", "outcomes", "Results by model and outcome, without those of shadow models", ("model", "outcome")),
     ("attempts", "attempts", "Finished attempts at jobs by model and result", ("model", "result")),
-    ("sendings", "delivery_attempts", "Finished delivery attempts by destination and result", ("destination", "result")),
+    ("delivery_attempts", "delivery_attempts", "Finished delivery attempts by destination and result", ("destination", "result")),
     ("alerts", "alerts", "Alerts raised by kind", ("kind",)),
     ("notifications", "notifications", "Notifications that the webhook accepted (sent), or that failed permanently (failed)", ("result",)),
     ("removed", "removed", "Images, results, records and orphaned blobs deleted by retention", ("what",)),

@@ -44,7 +44,7 @@ STATUS = NodeStatus(
         "received_bytes": {(): 1022.0},
         "outcomes": {("skin", "findings"): 1023.0},
         "attempts": {("skin", "failed"): 1024.0},
-        "sendings": {("<b>pacs</b>", "retry"): 1025.0},
+        "delivery_attempts": {("<b>pacs</b>", "retry"): 1025.0},
         "alerts": {("receive.paused",): 1026.0},
         "notifications": {("sent",): 1027.0},
         "removed": {("images",): 1028.0},

@@ -58,7 +58,7 @@ def test_counts_during_the_life_of_jobs(database: Database) -> None:
     for end in ("reported", "delivered"):  # in whatever bucket: that depends on how fast the machine is
         assert sum(amount for (until, _), amount in before["dwell"].items() if until == end) == 1
     assert before["attempts"] == {("lung_nodule_ct", "reported"): 1, ("lung_nodule_ct", "failed"): 1}
-    assert before["sendings"] == {("one", "stored"): 1, ("two", "stored"): 1}
+    assert before["delivery_attempts"] == {("one", "stored"): 1, ("two", "stored"): 1}
     assert counters.fold_changes(database, limit=5) == 5
     assert _counted(database) == before
     while counters.fold_changes(database):
