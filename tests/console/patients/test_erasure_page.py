@@ -1,7 +1,6 @@
 """The page on which an administrator erases a person: it shows what would go, and asks; the conductor erases, the command forgets whom."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from db.blobs.store import Blobs
 from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.patients.patient_key import PatientKey
-from db.roles.command_runner import CommandRunner
 from db.roles.commands import enqueue_command
-from dicom_node.conduct.commands import command_handlers
-from tests.deploy.cli.patients.test_erase import BOB, ERNA, NAMESAKE, _assert_nothing_is_left, _store_erna
 from tests.support.console import Browser, RunningConsole, add_users
+from tests.support.erasures import BOB, ERNA, NAMESAKE, assert_nothing_is_left, conductor, conductor_settings, store_erna
 from tests.support.patients import receive_images, refuse_image, store_study, verify_trail
 from tests.support.records import complete, plan, rows, run, scalar
 
@@ -26,13 +23,11 @@ FORM = {"patient_id": ERNA.patient_id, "issuer": "", "reason": "request 17", "co
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Those of the conductor, whose blobs are in the data folder."""
-    return Settings.model_validate({"node": {"data_dir": tmp_path}})
+    return conductor_settings(tmp_path)
 
 
 @pytest.fixture
 def blobs(settings: Settings) -> Blobs:
-    """The blobs of the node."""
     return Blobs(settings.blobs_dir)
 
 
@@ -48,7 +43,7 @@ def browser(database: Database, tmp_path: Path) -> Iterator[Browser]:
 @pytest.fixture
 def carry_out(database: Database, settings: Settings) -> Callable[[], None]:
     """Have the conductor carry out the next command."""
-    runner = CommandRunner("conduct", database, command_handlers(settings, database), threading.Event())
+    runner = conductor(database, settings)
     return lambda: _done(runner.run_next())
 
 
@@ -59,7 +54,7 @@ def _done(wait_s: float) -> None:
 def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
     browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
 ) -> None:
-    study, other = _store_erna(database, blobs, 701), store_study(database, blobs, 900, BOB)
+    study, other = store_erna(database, blobs, 701), store_study(database, blobs, 900, BOB)
     refuse_image(database, blobs, ERNA)
     page = browser.open(SHOWN).text
     for shown in ("Would be erased", "Held by destinations", study.uid, "Type the Patient ID to confirm"):
@@ -75,7 +70,7 @@ def test_an_administrator_looks_types_the_id_and_the_conductor_erases(
     page = browser.get("/patients").text
     for shown in ("erased: 1 analyses", "1 result object is held by pacs", ">done<", ERNA.reference(database)[:8]):
         assert shown in page, shown
-    _assert_nothing_is_left(database, blobs, study)
+    assert_nothing_is_left(database, blobs, study)
     assert other.kept(blobs) == (2, True)
     events = rows(database, "SELECT actor, action, details ->> 'reason' FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id")
     assert events == [("user:admin", f"patient.{word}", "request 17") for word in ("erasure_begun", "erased")]
@@ -86,7 +81,7 @@ def test_the_preview_says_which_refused_data_sets_are_of_the_person_and_what_hap
     browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
 ) -> None:
     """Only their headers say whose they are, which the console does not read: it asks the conductor, and the row forgets the person."""
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     assert "The node holds none." in browser.open(SHOWN).text
     hers, theirs = refuse_image(database, blobs, ERNA), refuse_image(database, blobs, NAMESAKE)
     refuse_image(database, blobs, BOB)
@@ -170,7 +165,7 @@ def _mixed(database: Database, _blobs: Blobs) -> None:
 def test_nothing_is_asked_of_the_conductor_where_something_is_wrong(
     prepare: Callable[[Database, Blobs], None], wrong: dict[str, str], expected: str, browser: Browser, database: Database, blobs: Blobs
 ) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     prepare(database, blobs)
     browser.open(SHOWN)
     reply = browser.send_form("/patients/erase", **FORM | wrong)
@@ -181,7 +176,7 @@ def test_nothing_is_asked_of_the_conductor_where_something_is_wrong(
 def test_what_waits_and_what_names_others_is_erased_on_purpose(
     browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
 ) -> None:
-    study = _store_erna(database, blobs, 701)
+    study = store_erna(database, blobs, 701)
     _queued(database, blobs)
     _mixed(database, blobs)
     page = browser.open(SHOWN).text
@@ -189,11 +184,11 @@ def test_what_waits_and_what_names_others_is_erased_on_purpose(
     assert "--whole-studies" in page
     assert browser.send_form("/patients/erase", **FORM, cancel="yes", whole_studies="yes").status_code == 303
     carry_out()
-    _assert_nothing_is_left(database, blobs, study)
+    assert_nothing_is_left(database, blobs, study)
 
 
 def test_a_form_of_another_site_erases_nothing(browser: Browser, database: Database, blobs: Blobs) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     browser.open(SHOWN)
     token, browser.form_token = browser.form_token, "x" * 43
     assert browser.send_form("/patients/erase", **FORM).status_code == 403
@@ -205,7 +200,7 @@ def test_a_form_of_another_site_erases_nothing(browser: Browser, database: Datab
 def test_a_command_that_could_not_be_carried_out_forgets_the_person_too(
     browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
 ) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     browser.open(SHOWN)
     browser.send_form("/patients/erase", **FORM)
     run(database, "UPDATE jobs SET state = 'running', token = gen_random_uuid(), lease_until = node_now() + interval '1 h'")
@@ -231,7 +226,7 @@ def test_a_command_without_a_person_erases_nobody(
 def test_the_persons_of_two_issuers_are_told_apart(
     browser: Browser, database: Database, blobs: Blobs, carry_out: Callable[[], None]
 ) -> None:
-    mine, theirs = _store_erna(database, blobs, 701), store_study(database, blobs, 702, NAMESAKE)
+    mine, theirs = store_erna(database, blobs, 701), store_study(database, blobs, 702, NAMESAKE)
     page = browser.open(SHOWN).text
     assert "that of several persons" in page
     assert mine.uid not in page

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from db.patients import erasure
 from db.patients.erasure_plan import plan_erasure
 from db.roles import commands
 from db.roles.command_runner import CommandRunner
-from dicom_node.conduct.commands import command_handlers
-from dicom_node.erasure.command import PersonCommands
 from dicom_node.erasure.run import run_erasure
-from tests.deploy.cli.patients.test_erase import BOB, ERNA, NAMESAKE, _assert_counts_are_true, _assert_nothing_is_left, _store_erna
+from tests.support.erasures import BOB, ERNA, NAMESAKE, assert_counts_are_true, assert_nothing_is_left, conductor_settings, store_erna
+from tests.support.erasures import conductor as make_conductor
 from tests.support.patients import StoredStudy, receive_images, refuse_image, store_study, verify_trail
 from tests.support.records import rows, run, scalar
 
@@ -29,6 +28,7 @@ pytestmark = pytest.mark.services
 
 ROOT = Path(__file__).parents[3]
 NUMBERS = (701, 702, 703)
+conductor = partial(make_conductor, turn_s=0.0)  # each turn of an erasure is one transaction
 KILLED = """
 import os, signal, sys, threading
 from core.failpoints import set_watcher
@@ -57,8 +57,7 @@ while runner.run_next() == 0.0:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Those of the conductor, whose blobs are in the data folder."""
-    return Settings.model_validate({"node": {"data_dir": tmp_path}})
+    return conductor_settings(tmp_path)
 
 
 @pytest.fixture
@@ -71,13 +70,7 @@ def studies(database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -
     """Those of the person. One image and one file are deleted in a transaction, where the product deletes hundreds."""
     monkeypatch.setattr(erasure, "BATCH", 1)
     monkeypatch.setattr(removals, "BATCH", 1)
-    return [_store_erna(database, blobs, number) for number in NUMBERS]
-
-
-def conductor(database: Database, settings: Settings) -> CommandRunner:
-    """The part of a conductor that carries out commands; each turn of an erasure is one transaction."""
-    in_turns = PersonCommands(settings, database, turn_s=0.0).handlers()
-    return CommandRunner("conduct", database, {**command_handlers(settings, database), **in_turns}, threading.Event())
+    return [store_erna(database, blobs, number) for number in NUMBERS]
 
 
 def ask_to_erase(database: Database, **options: str) -> int:
@@ -101,8 +94,8 @@ def carry_out(runner: CommandRunner) -> int:
 
 
 def assert_erased_once(database: Database, blobs: Blobs, studies: list[StoredStudy], *, begun_again: bool = False) -> None:
-    _assert_nothing_is_left(database, blobs, *studies)
-    _assert_counts_are_true(database)
+    assert_nothing_is_left(database, blobs, *studies)
+    assert_counts_are_true(database)
     words = ["begun", *(["continued"] if begun_again else [])]
     actions = [action for (action,) in rows(database, "SELECT action FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id")]
     assert actions == [*(f"patient.erasure_{word}" for word in words), "patient.erased"]
@@ -171,7 +164,7 @@ def test_refused_data_sets_are_read_in_turns_and_those_of_others_stay(
     assert f"that do not say whose they are stay: {unnamed}; " in answer
     assert answer.endswith(f"with this ID of another issuer stay: {theirs}")
     assert {id for (id,) in rows(database, "SELECT id FROM quarantine")} == {theirs, unnamed}
-    _assert_nothing_is_left(database, blobs, *studies)
+    assert_nothing_is_left(database, blobs, *studies)
 
 
 def test_the_search_for_refused_data_sets_alone_takes_turns_too(database: Database, blobs: Blobs, settings: Settings) -> None:
@@ -238,7 +231,7 @@ def test_what_came_meanwhile_ends_the_command_and_the_next_one_continues(
     again = ask_to_erase(database, cancel="yes")
     carry_out(runner)
     assert state_of(database, again)[0] == "done"
-    _assert_nothing_is_left(database, blobs, *studies)
+    assert_nothing_is_left(database, blobs, *studies)
 
 
 def test_an_erasure_that_the_command_line_has_ended_meanwhile_is_not_begun_again(

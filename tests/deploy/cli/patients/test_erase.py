@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -13,21 +12,30 @@ from sqlalchemy.exc import DBAPIError
 
 from core.failpoints import set_watcher
 from core.states import UnitKind
-from db import counters
 from db.blobs.store import Blobs
 from db.commitment.source_requests import record_source_request
 from db.deliveries import delivery_leases
 from db.engine import Database
-from db.patients.patient_key import PatientKey
 from db.receive import admission
 from deploy.cli.main import run
+from tests.support.erasures import (
+    BOB,
+    ERNA,
+    NAMESAKE,
+    REASON,
+    assert_counts_are_true,
+    assert_nothing_is_left,
+    erase,
+    erase_arguments,
+    every_row,
+    store_erna,
+)
 from tests.support.patients import StoredStudy, receive_images, refuse_image, store_study, verify_trail
 from tests.support.records import Sender, claim, complete, header, plan, rows, scalar
 from tests.support.records import run as execute
 
 pytestmark = pytest.mark.services
 
-ERNA, NAMESAKE, BOB = PatientKey("ERASE-4711"), PatientKey("ERASE-4711", "HOSPITAL B"), PatientKey("KEPT-1")
 ROOT = Path(__file__).parents[4]
 KILLED = """
 import os, signal, sys
@@ -46,66 +54,17 @@ def kill_at_label(label, _subject):
 set_watcher(kill_at_label)
 sys.exit(run(sys.argv[3:]))
 """
-REASON = "request 17 of 2026-11-30"
-
-
-def _arguments(config: Path, *options: str, patient_id: str = ERNA.patient_id) -> list[str]:
-    return ["patients", "erase", patient_id, "--config", str(config), *options]
-
-
-def _erase(config: Path, *options: str, reason: str = REASON) -> int:
-    return run(_arguments(config, "--reason", reason, "--yes", *options))
-
-
-def _everything(database: Database) -> dict[str, list[str]]:
-    """Every row of every table, as text."""
-    tables = rows(
-        database,
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition",
-    )
-    return {str(table): sorted(str(row) for (row,) in rows(database, f"SELECT CAST(t AS text) FROM {table} t")) for (table,) in tables}
 
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _assert_nothing_is_left(database: Database, blobs: Blobs, *studies: StoredStudy) -> None:
-    """No row of any table names the person, and no file of hers is there."""
-    words = {ERNA.patient_id, "Erna", *(study.uid for study in studies)}
-    found = {table: [row for row in every if any(word in row for word in words)] for table, every in _everything(database).items()}
-    assert {table: named for table, named in found.items() if named} == {}
-    assert [study.kept(blobs) for study in studies] == [(0, False)] * len(studies)
-    assert scalar(database, "SELECT count(*) FROM blob_removals WHERE removed_at IS NULL") == 0
-
-
-def _assert_counts_are_true(database: Database) -> None:
-    with database.begin() as connection:
-        counted = counters.read(connection)
-    for name, query in (
-        ("jobs", "SELECT ARRAY[state], count(*) FROM jobs GROUP BY 1"),
-        ("deliveries", "SELECT ARRAY[destination, state], count(*) FROM deliveries GROUP BY 1"),
-        ("instances", "SELECT CAST('{}' AS text[]), sum(held) FROM units WHERE state = 'complete' HAVING count(*) > 0"),
-        ("quarantine_items", "SELECT CAST('{}' AS text[]), count(*) FROM quarantine HAVING count(*) > 0"),
-    ):
-        true = {tuple(labels): float(str(count)) for labels, count in rows(database, query)}  # type: ignore[call-overload]
-        assert {labels: amount for labels, amount in counted.get(name, {}).items() if amount} == true, name
-
-
-def _store_erna(database: Database, blobs: Blobs, number: int, patient: PatientKey = ERNA, **given: Any) -> StoredStudy:
-    """Store a study of the person who is erased, whose name is Erna."""
-    study = store_study(database, blobs, number, patient, **given)
-    execute(database, f"UPDATE studies SET patient_name = 'Sample^Erna' WHERE id = {study.id}")
-    named = '{"patient_name": "Sample^Erna"}'
-    execute(database, f"UPDATE instances SET header = header || '{named}' WHERE sop_instance_uid LIKE '{study.uid}.%'")
-    return study
-
-
 def test_everything_of_the_person_goes_and_everything_of_others_stays(
     database: Database, blobs: Blobs, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = _store_erna(database, blobs, 701, contents=(b"in both studies", b"hers alone"))
-    second = _store_erna(database, blobs, 702)
+    first = store_erna(database, blobs, 701, contents=(b"in both studies", b"hers alone"))
+    second = store_erna(database, blobs, 702)
     other = store_study(database, blobs, 900, BOB, contents=(b"in both studies", b"his alone"))
     refuse_image(database, blobs, ERNA)
     stays = refuse_image(database, blobs, BOB)
@@ -125,13 +84,13 @@ def test_everything_of_the_person_goes_and_everything_of_others_stays(
     units = [str(unit) for (unit,) in rows(database, "SELECT id FROM units ORDER BY id")]
     for unit in units:
         (tmp_path / "data" / "viewer-cache" / f"unit-{unit}-abc").mkdir(parents=True)
-    assert _erase(config) == 0
+    assert erase(config) == 0
     err = capsys.readouterr().err
     assert f"{first.uid}" in err
     for sentence in ("2 result objects are held by pacs", "received as new", "the audit trail keeps its events and is not rewritten"):
         assert sentence in err, sentence
     lost_only_hers = StoredStudy(first.id, first.uid, first.job_id, first.images[1:], first.result)
-    _assert_nothing_is_left(database, blobs, lost_only_hers, second)
+    assert_nothing_is_left(database, blobs, lost_only_hers, second)
     assert other.kept(blobs) == (2, True)
     assert rows(database, "SELECT sop_instance_uids FROM source_commitment_requests") == [([f"{other.uid}.1"],)]
     assert rows(database, "SELECT query FROM saved_views") == [(f"q={BOB.patient_id}",)]
@@ -140,7 +99,7 @@ def test_everything_of_the_person_goes_and_everything_of_others_stays(
     (outlines,) = rows(database, "SELECT sha256 FROM result_overlays")
     assert blobs.path(str(outlines[0])).exists(), "his result has the same ones"
     assert [path.name for path in (tmp_path / "data" / "viewer-cache").iterdir()] == [f"unit-{units[-1]}-abc"]
-    _assert_counts_are_true(database)
+    assert_counts_are_true(database)
     events = rows(
         database, "SELECT action, details ->> 'patient', details ->> 'reason' FROM audit_events WHERE subject LIKE 'erasure:%' ORDER BY id"
     )
@@ -154,39 +113,39 @@ def test_everything_of_the_person_goes_and_everything_of_others_stays(
 
 
 def test_what_is_sent_again_is_received_as_new(database: Database, blobs: Blobs, config: Path) -> None:
-    study = _store_erna(database, blobs, 701)
-    assert _erase(config) == 0
+    study = store_erna(database, blobs, 701)
+    assert erase(config) == 0
     receive_images(database, blobs, 701, ERNA, (f"image {study.uid} 1".encode(),))
     assert rows(database, "SELECT state, held, revision FROM units") == [("open", 1, 1)]
     assert blobs.path(study.images[0].sha256).exists()
 
 
 def test_the_same_id_of_another_issuer_stays(database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     other = store_study(database, blobs, 702, NAMESAKE)
-    assert _erase(config) == 2
+    assert erase(config) == 2
     assert "give --issuer" in capsys.readouterr().err
-    assert _erase(config, "--issuer", "") == 0
+    assert erase(config, "--issuer", "") == 0
     assert rows(database, "SELECT issuer_of_patient_id FROM studies") == [("HOSPITAL B",)]
     assert other.kept(blobs) == (2, True)
-    assert _erase(config, "--issuer", "HOSPITAL B") == 0
+    assert erase(config, "--issuer", "HOSPITAL B") == 0
     assert other.kept(blobs) == (0, False)
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_go(
     database: Database, blobs: Blobs, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = _store_erna(database, blobs, 701)
+    study = store_erna(database, blobs, 701)
     refuse_image(database, blobs, ERNA)
-    before = _everything(database), _files(tmp_path)
-    assert run(_arguments(config, "--dry-run")) == 0
+    before = every_row(database), _files(tmp_path)
+    assert run(erase_arguments(config, "--dry-run")) == 0
     assert "would be deleted" in capsys.readouterr().err
-    assert run(_arguments(config, "--dry-run", "--json")) == 0
+    assert run(erase_arguments(config, "--dry-run", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["planned"]["images"], found["planned"]["quarantined"], found["erased"]) == (2, 1, None)
     (sent,) = found["sent"]
     assert (sent["destination"], sent["kind"], sent["study_instance_uid"]) == ("pacs", "sr", study.uid)
-    assert (_everything(database), _files(tmp_path)) == before
+    assert (every_row(database), _files(tmp_path)) == before
 
 
 LABELS = [
@@ -199,28 +158,28 @@ LABELS = [
 def test_killed_and_continued(
     label: str, times: int, database: Database, blobs: Blobs, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    studies = [_store_erna(database, blobs, number, NAMESAKE) for number in (701, 702)]
+    studies = [store_erna(database, blobs, number, NAMESAKE) for number in (701, 702)]
     other = store_study(database, blobs, 900, BOB)
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    command = [sys.executable, str(script), label, str(times), *_arguments(config, "--reason", REASON, "--yes")]
+    command = [sys.executable, str(script), label, str(times), *erase_arguments(config, "--reason", REASON, "--yes")]
     assert subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=False).returncode == -9
     assert rows(database, "SELECT finished_at FROM erasures") == [(None,)]
     assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'patient.erased'") == 0
-    assert _erase(config) == 0
+    assert erase(config) == 0
     err = capsys.readouterr().err
     assert "was interrupted: it is continued" in err
     assert "2 result objects are held by pacs" in err, "also those whose rows were gone before"
-    _assert_nothing_is_left(database, blobs, *studies)
+    assert_nothing_is_left(database, blobs, *studies)
     assert other.kept(blobs) == (2, True)
-    _assert_counts_are_true(database)
+    assert_counts_are_true(database)
     ((deleted,),) = rows(database, "SELECT details -> 'deleted' FROM audit_events WHERE action = 'patient.erased'")
     assert {what: deleted[what] for what in ("studies", "images", "analyses", "files")} == {  # type: ignore[index]
         "studies": 2, "images": 4, "analyses": 2, "files": 8,
     }  # fmt: skip
     assert rows(database, "SELECT sent, finished_at IS NULL FROM erasures") == [([], False)]
     verify_trail(database)
-    assert _erase(config) == 1
+    assert erase(config) == 1
     assert "nothing is stored of this person" in capsys.readouterr().err
 
 
@@ -240,21 +199,21 @@ def _incomplete(database: Database, blobs: Blobs) -> None:
 
 
 def _pending(database: Database, blobs: Blobs) -> None:
-    _store_erna(database, blobs, 701, deliver=False)
+    store_erna(database, blobs, 701, deliver=False)
 
 
 def _sending(database: Database, blobs: Blobs) -> None:
-    _store_erna(database, blobs, 701, deliver=False)
+    store_erna(database, blobs, 701, deliver=False)
     delivery_leases.claim_deliveries(database, sender="s", lease_s=60, limit=1)
 
 
 def _awaiting_commitment(database: Database, blobs: Blobs) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     execute(database, "UPDATE deliveries SET commit_wanted = true")
 
 
 def _assessment(database: Database, blobs: Blobs) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     execute(database, "UPDATE assessments SET state = 'queued'")
 
 
@@ -276,23 +235,23 @@ def test_work_with_the_data_is_not_disturbed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     prepare(database, blobs)
-    before = _everything(database), _files(tmp_path)
-    assert _erase(config) == 1
+    before = every_row(database), _files(tmp_path)
+    assert erase(config) == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert expected in last
     assert ("--cancel" in last) == can_be_cancelled
-    assert (_everything(database), _files(tmp_path)) == before
-    assert _erase(config, "--cancel") == (0 if can_be_cancelled else 1)
+    assert (every_row(database), _files(tmp_path)) == before
+    assert erase(config, "--cancel") == (0 if can_be_cancelled else 1)
     assert (scalar(database, "SELECT count(*) FROM instances") == 0) == can_be_cancelled
     if can_be_cancelled:
         assert scalar(database, "SELECT count(*) FROM studies") == 0
-        _assert_counts_are_true(database)
+        assert_counts_are_true(database)
 
 
 def test_an_image_that_comes_during_the_erasure_stops_it_and_it_can_be_continued(
     database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = _store_erna(database, blobs, 701)
+    study = store_erna(database, blobs, 701)
     came: list[str] = []
 
     def receive_more(label: str, _subject: str) -> None:
@@ -305,14 +264,14 @@ def test_an_image_that_comes_during_the_erasure_stops_it_and_it_can_be_continued
 
     set_watcher(receive_more)
     try:
-        assert _erase(config) == 1
+        assert erase(config) == 1
     finally:
         set_watcher(None)
     assert "an image of this person was received meanwhile" in capsys.readouterr().err
     assert scalar(database, "SELECT finished_at IS NULL FROM erasures") is True
-    assert _erase(config) == 1, "it waits for the rest of its series"
-    assert _erase(config, "--cancel") == 0
-    _assert_nothing_is_left(database, blobs, study)
+    assert erase(config) == 1, "it waits for the rest of its series"
+    assert erase(config, "--cancel") == 0
+    assert_nothing_is_left(database, blobs, study)
     verify_trail(database)
 
 
@@ -328,33 +287,33 @@ def test_an_upload_that_waits_is_erased_with_its_bytes(
     file = tmp_path / "data" / "uploads" / str(scalar(database, "SELECT id FROM upload_files"))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"bytes")
-    assert _erase(config) == 1
+    assert erase(config) == 1
     assert "1 uploaded files that wait" in capsys.readouterr().err
-    assert _erase(config, "--cancel") == 0
+    assert erase(config, "--cancel") == 0
     assert not file.exists()
-    _assert_nothing_is_left(database, blobs)
+    assert_nothing_is_left(database, blobs)
 
 
 def test_a_refused_data_set_that_cannot_be_read_is_erased_by_its_number(
     database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     hers, unknown = (refuse_image(database, blobs, ERNA, content=content) for content in (b"no data set, of ERASE-4711", b"no data set"))
-    assert run(_arguments(config, "--dry-run")) == 0
+    assert run(erase_arguments(config, "--dry-run")) == 0
     assert f"do not say whose they are stay: {hers}, {unknown}" in capsys.readouterr().err
-    assert _erase(config, "--quarantined", str(hers)) == 0
+    assert erase(config, "--quarantined", str(hers)) == 0
     assert rows(database, "SELECT id FROM quarantine") == [(unknown,)]
 
 
 def test_images_of_another_person_in_the_study_are_erased_on_purpose_only(
     database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = _store_erna(database, blobs, 701)
+    study = store_erna(database, blobs, 701)
     execute(database, f"UPDATE instances SET header = header || '{{\"patient_id\": \"P-9\"}}' WHERE sop_instance_uid = '{study.uid}.2'")
-    assert _erase(config) == 1
+    assert erase(config) == 1
     assert "1 image of these studies names another person" in capsys.readouterr().err
     assert study.kept(blobs) == (2, True)
-    assert _erase(config, "--whole-studies") == 0
+    assert erase(config, "--whole-studies") == 0
     assert study.kept(blobs) == (0, False)
 
 
@@ -362,24 +321,24 @@ def test_images_of_another_person_in_the_study_are_erased_on_purpose_only(
 def test_a_reason_that_names_the_person_is_refused(
     reason: str, database: Database, blobs: Blobs, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _store_erna(database, blobs, 701)
-    assert _erase(config, reason=reason) == 2
+    store_erna(database, blobs, 701)
+    assert erase(config, reason=reason) == 2
     assert "the reason names the person" in capsys.readouterr().err
     assert scalar(database, "SELECT count(*) FROM studies") == 1
 
 
 def test_wrong_usage(database: Database, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(_arguments(config, "--yes")) == 2
+    assert run(erase_arguments(config, "--yes")) == 2
     assert "a reason is missing" in capsys.readouterr().err
-    assert run(_arguments(config, "--reason", REASON)) == 2
+    assert run(erase_arguments(config, "--reason", REASON)) == 2
     assert "nobody can be asked for confirmation" in capsys.readouterr().err
-    assert _erase(config) == 1
+    assert erase(config) == 1
     assert "nothing is stored of this person" in capsys.readouterr().err
     assert scalar(database, "SELECT count(*) FROM audit_events") == 0
 
 
 def test_verdicts_of_others_stay_protected(database: Database, blobs: Blobs, config: Path) -> None:
-    _store_erna(database, blobs, 701)
+    store_erna(database, blobs, 701)
     store_study(database, blobs, 900, BOB)
     with database.begin() as connection:
         statement = "INSERT INTO erasures (patient, issuer, actor, reason, studies) SELECT 'x', '', 'x', 'x', array_agg(id) FROM studies"

@@ -6,13 +6,13 @@ import pytest
 
 from db.blobs.store import Blobs
 from db.engine import Database
-from tests.deploy.cli.patients.test_erase import _assert_nothing_is_left, _erase, _store_erna
+from tests.support.erasures import assert_nothing_is_left, erase, store_erna
 
 pytestmark = pytest.mark.services
 
 
 def test_killed_while_files_are_removed(database: Database, blobs: Blobs, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, remove = _store_erna(database, blobs, 701), Blobs.remove
+    study, remove = store_erna(database, blobs, 701), Blobs.remove
     removed: list[str] = []
 
     def killed(self: Blobs, sha256: str) -> None:
@@ -23,7 +23,7 @@ def test_killed_while_files_are_removed(database: Database, blobs: Blobs, config
 
     with monkeypatch.context() as patched:
         patched.setattr(Blobs, "remove", killed)
-        assert _erase(config) == 130  # as after Ctrl-C
+        assert erase(config) == 130  # as after Ctrl-C
     assert study.kept(blobs) != (0, False)
-    assert _erase(config) == 0
-    _assert_nothing_is_left(database, blobs, study)
+    assert erase(config) == 0
+    assert_nothing_is_left(database, blobs, study)
