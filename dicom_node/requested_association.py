@@ -1,4 +1,4 @@
-"""An association that the node requests, without three races between the threads of pynetdicom.
+"""An association that the node requests, without two races between the threads of pynetdicom.
 
 The reactor: pynetdicom's reactor thread sets ``_is_paused``, waits for ``_reactor_checkpoint``, and clears ``_is_paused``. A thread that
 wants to send clears the checkpoint and waits until ``_is_paused`` is set. Between the reactor's last two steps it sees a reactor that seems
@@ -8,9 +8,6 @@ some hundred.
 The report: pynetdicom serves each N-EVENT-REPORT in a thread of its own. If the association is released meanwhile, the answer is sent after
 the A-RELEASE-RQ, which its upper layer does not allow (PS3.8, table 9-10: Evt9 in Sta7): its thread ends, and the release waits for
 ``acse_timeout``. On a loaded machine that is one release in some hundred that follows its request at once.
-
-The mark: that thread, too, sets ``_is_paused``, and clears it at its end. If the reactor waits then, a thread that wants to send waits for
-a mark that is not set any more, without end. Seen twice in some thousand releases.
 """
 
 import threading
@@ -18,6 +15,8 @@ from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
+
+from dicom_node.node_association import NodeAssociation
 
 
 class ReactorCheckpoint:
@@ -52,32 +51,20 @@ class ReactorCheckpoint:
             return passed
 
 
-class RequestedAssociation(Association):
+class RequestedAssociation(NodeAssociation):
     """pynetdicom's association; it is released only between the answers to reports.
 
     pynetdicom makes the object, so that this class is given to it afterwards (`prepare`), before its threads start.
     """
 
     _reports: threading.Lock
-    _reactor_is_paused: bool
 
     @classmethod
     def prepare(cls, association: Association) -> None:
         """Make ``association``, whose threads have not started, one of this class."""
         association.__class__ = cls
-        association._reactor_is_paused = False  # type: ignore[attr-defined]
         association._reports = threading.Lock()  # type: ignore[attr-defined]
         association._reactor_checkpoint = ReactorCheckpoint(association)  # type: ignore[assignment]
-
-    @property
-    def _is_paused(self) -> bool:
-        """Whether the reactor waits, or the association has ended. Only the reactor's thread, which this object is, changes it before."""
-        return self._reactor_is_paused or self._kill
-
-    @_is_paused.setter
-    def _is_paused(self, value: bool) -> None:
-        if threading.current_thread() is self:
-            self._reactor_is_paused = value
 
     def release(self) -> None:
         """Release the association when the report that is being served, if any, is answered; one that comes later is ignored."""

@@ -7,16 +7,16 @@ from typing import Any
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_RELEASE
 
 from core.policy.peer_certificate import PeerCertificate
+from dicom_node.node_association import NodeAssociation
 from dicom_node.receive.dul import POLL_INTERVAL_S, NodeDul
 
 _LOGGER = logging.getLogger("dicom_node.server")
 
 
-class AcceptedAssociation(Association):
+class AcceptedAssociation(NodeAssociation):
     """An association that a peer has requested.
 
     Attributes
@@ -107,6 +107,8 @@ class AcceptedAssociation(Association):
     def _serve_request(self, msg: Any, context_id: int) -> None:
         """Serve one message, then run what was deferred until after its answer. C-STORE is served elsewhere: see `dimse.NodeDimse`."""
         super()._serve_request(msg, context_id)
+        if threading.current_thread() is not self:  # an N-EVENT-REPORT: what was deferred follows the answer to another message
+            return
         while self._deferred and self.is_established:
             self._is_paused = True  # as pynetdicom does around a handler: the action may wait for an answer of the peer
             self._deferred.pop(0)()
