@@ -75,7 +75,7 @@ class DamagedVersion:
         return next((one for one in same if one.state is ModelState.ACTIVE), same[-1] if same else None)
 
 
-def versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
+def versions(name: str, folder: Path) -> tuple[ModelVersion, ...]:
     """Every version of ``name`` on this machine that can be read, the packaged one first, then the installed ones by version.
 
     Raises
@@ -83,32 +83,32 @@ def versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tu
     ModelError
         No such model, or none of its versions can be read.
     """
-    found, damaged = _read_versions(name, folder, root)
+    found, damaged = _read_versions(name, folder)
     if not found and damaged:
         raise ModelError(f"no version of {name} can be read: {damaged[0].reason}")
     if not found:
-        registry.folder(name, root)  # raises ModelError with the names of the known models
+        registry.folder(name)  # raises ModelError with the names of the known models
     return found
 
 
-def readable_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[ModelVersion, ...]:
+def readable_versions(name: str, folder: Path) -> tuple[ModelVersion, ...]:
     """As ``versions``; empty where there is none."""
-    return _read_versions(name, folder, root)[0]
+    return _read_versions(name, folder)[0]
 
 
-def damaged_versions(name: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> tuple[DamagedVersion, ...]:
+def damaged_versions(name: str, folder: Path) -> tuple[DamagedVersion, ...]:
     """The versions of ``name`` whose cards cannot be read, the packaged one first. Weights are verified when they are loaded, not here."""
-    return _read_versions(name, folder, root)[1]
+    return _read_versions(name, folder)[1]
 
 
-def _read_versions(name: str, folder: Path, root: Path) -> tuple[tuple[ModelVersion, ...], tuple[DamagedVersion, ...]]:
-    package = package_of(name, root)
+def _read_versions(name: str, folder: Path) -> tuple[tuple[ModelVersion, ...], tuple[DamagedVersion, ...]]:
+    package = package_of(name)
     found: list[ModelVersion] = []
     damaged: list[DamagedVersion] = []
     if package != BUNDLE:
-        packaged = registry.folder(name, root)
+        packaged = registry.folder(name)
         try:
-            card = registry.card(name, root)
+            card = registry.card(name)
             found.append(ModelVersion(packaged, package, card, registry.folder_digest(packaged), ModelOrigin.PACKAGE))
         except ModelError as error:
             damaged.append(DamagedVersion(packaged, ModelOrigin.PACKAGE, str(error.args[0]), registry.RESTORE_SHIPPED))
@@ -147,18 +147,18 @@ def _holds_version(path: Path) -> bool:
         return True  # reading its card says why
 
 
-def package_of(name: str, root: Path = registry.MODELS_FOLDER) -> str:
+def package_of(name: str) -> str:
     """The package in ``models`` whose code runs the model of that name."""
-    found = registry.model_folders(root).get(name)
+    found = registry.model_folders().get(name)
     return found.name if found is not None else BUNDLE
 
 
-def names(folder: Path, root: Path = registry.MODELS_FOLDER) -> list[str]:
+def names(folder: Path) -> list[str]:
     """Names of all models that are shipped or installed, sorted."""
-    return sorted({*registry.model_folders(root), *(path.name for path in _folders(folder) if _version_folders(path))})
+    return sorted({*registry.model_folders(), *(path.name for path in _folders(folder) if _version_folders(path))})
 
 
-def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+def find_version(name: str, wanted: str, folder: Path) -> ModelVersion:
     """The version of ``name`` with that version number, or whose digest begins with ``wanted`` (8 digits at least).
 
     Raises
@@ -166,7 +166,7 @@ def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MOD
     ModelError
         No version fits, or more than one, or its card cannot be read.
     """
-    known, damaged = versions(name, folder, root), damaged_versions(name, folder, root)
+    known, damaged = versions(name, folder), damaged_versions(name, folder)
     fitting = [one for one in known if one.card.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
     if len(fitting) == 1:
         return fitting[0]
@@ -180,9 +180,7 @@ def find_version(name: str, wanted: str, folder: Path, root: Path = registry.MOD
     raise ModelError(f"{what} of {name} is {wanted}", hint=f"there are: {listed}")
 
 
-def registered_version(
-    name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
-) -> RegisteredModel | None:
+def registered_version(name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path) -> RegisteredModel | None:
     """The entry of the registry with that version number, or whose digest begins with ``wanted``; None where there is none.
 
     Its files may be damaged, changed or gone. Of several entries with one number, those that are retired are left out unless all are.
@@ -195,7 +193,7 @@ def registered_version(
     entries = [one for one in known if one.name == name]
     fitting = [one for one in entries if one.version == wanted or (len(wanted) >= 8 and one.digest.startswith(wanted))]
     if not fitting:
-        named = (lost.entry(entries) for lost in damaged_versions(name, folder, root) if lost.version == wanted)
+        named = (lost.entry(entries) for lost in damaged_versions(name, folder) if lost.version == wanted)
         return next(named, None)
     used = [one for one in fitting if one.state is not ModelState.RETIRED] or fitting[-1:]
     if len(used) > 1:
@@ -204,7 +202,7 @@ def registered_version(
     return used[0]
 
 
-def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path) -> ModelVersion:
     """The version that new jobs are created for: the active one.
 
     The packaged version serves where the model registry has no entry of the name yet, and where the active version was the packaged one
@@ -216,7 +214,7 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     ModelError
         The active version is damaged or no longer on this machine, or it was retired and no other was activated.
     """
-    here, damaged = versions(name, folder, root), damaged_versions(name, folder, root)
+    here, damaged = versions(name, folder), damaged_versions(name, folder)
     entries = [one for one in known if one.name == name]
     active = next((one for one in entries if one.state is ModelState.ACTIVE), None)
     if active is None:
@@ -243,23 +241,21 @@ def serving_version(name: str, known: Sequence[RegisteredModel], folder: Path, r
     )
 
 
-def active_version(name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion | None:
+def active_version(name: str, known: Sequence[RegisteredModel], folder: Path) -> ModelVersion | None:
     """As ``serving_version``; None where no version serves."""
     try:
-        return serving_version(name, known, folder, root)
+        return serving_version(name, known, folder)
     except ModelError:
         return None
 
 
-def shadow_versions(
-    name: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
-) -> tuple[ModelVersion, ...]:
+def shadow_versions(name: str, known: Sequence[RegisteredModel], folder: Path) -> tuple[ModelVersion, ...]:
     """The versions that run beside the active one and are never reported; versions that are not on this machine are left out."""
     shadows = {one.digest for one in known if one.name == name and one.state is ModelState.SHADOW}
-    return tuple(version for version in versions(name, folder, root) if version.digest in shadows)
+    return tuple(version for version in versions(name, folder) if version.digest in shadows)
 
 
-def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOLDER) -> ModelVersion:
+def install_version(source: Path, folder: Path) -> ModelVersion:
     """Copy card and weights from ``source`` into ``folder``; a person has still to activate the version.
 
     Raises
@@ -267,10 +263,10 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     ModelError
         The weights are not those of the card, no code here can run them, or another model has that version already.
     """
-    weights = registry.verify_weights_in(source)
+    weights = registry.verify_weights(source)
     card = read_card(source / "card.toml")
-    package = package_of(card.name, root)
-    check_runnable(card, package, root)
+    package = package_of(card.name)
+    check_runnable(card, package)
     for what, value in (("name", card.name), ("version", card.version)):
         if not FOLDER_NAME.fullmatch(value):
             raise ModelError(f"{what} {value!r} cannot be the name of a folder", hint="use letters, digits, dots and dashes")
@@ -278,7 +274,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     if target.exists():
         try:
             present = _read_version(target, card.name, package).digest
-            registry.verify_weights_in(target)
+            registry.verify_weights(target)
         except ModelError as error:
             said = f"{card.name} {card.version} is installed already, and is damaged: {error.args[0]}"
             raise ModelError(said, hint=f"remove {target}, and import the version again") from error
@@ -290,7 +286,7 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     try:
         for path in (weights, source / "card.toml", *source.glob(FILE), *source.glob(MARKS_FILE)):
             shutil.copyfile(path, part / path.name)
-        registry.verify_weights_in(part)
+        registry.verify_weights(part)
         part.chmod(0o755)
         part.rename(target)
     except BaseException:
@@ -299,18 +295,16 @@ def install_version(source: Path, folder: Path, root: Path = registry.MODELS_FOL
     return ModelVersion(target, package, card, digest, ModelOrigin.INSTALLED)
 
 
-def check_runnable(card: ModelCard, package: str, root: Path = registry.MODELS_FOLDER) -> None:
+def check_runnable(card: ModelCard, package: str) -> None:
     """Check that ``package`` is the code for the card's network. Raises ModelError."""
     imported = card.network.get("kind") in (BUNDLE_KIND, *SEGMENTATION_KINDS, *CLASSIFIER_KINDS)
     if imported and package != BUNDLE:
         raise ModelError(f"{card.name} is a shipped model, whose code does not run a MONAI bundle", hint="give the bundle another name")
     if package == BUNDLE and not imported:
-        raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names(root))}, and imported bundles")
+        raise ModelError(f"no code here runs {card.name!r}", hint=f"known: {', '.join(registry.names())}, and imported bundles")
 
 
-def version_for_rerun(
-    name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path, root: Path = registry.MODELS_FOLDER
-) -> ModelVersion:
+def version_for_rerun(name: str, wanted: str, known: Sequence[RegisteredModel], folder: Path) -> ModelVersion:
     """The version on which a job with a result runs again: ``wanted``, as `find_version` takes it, or "" for the one that serves.
 
     Raises
@@ -319,8 +313,8 @@ def version_for_rerun(
         There is none, or it may not report: it is a shadow or retired.
     """
     if not wanted:
-        return serving_version(name, known, folder, root)
-    found = find_version(name, wanted, folder, root)
+        return serving_version(name, known, folder)
+    found = find_version(name, wanted, folder)
     state = next((one.state for one in known if one.digest == found.digest), None)
     if state in (ModelState.SHADOW, ModelState.RETIRED):
         what = "a shadow" if state is ModelState.SHADOW else "retired"

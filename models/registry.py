@@ -17,27 +17,27 @@ RESTORE = f"of a shipped model, {RESTORE_SHIPPED}; of an imported one, remove it
 SHIPPED = {"dermoscopy": "dermoscopy_7class", "lung_histology_ct": "lung_histology_ct", "lung_nodule_ct": "lung_nodule_ct"}
 
 
-def model_folders(root: Path = MODELS_FOLDER) -> dict[str, Path]:
+def model_folders() -> dict[str, Path]:
     """Folder of every model, by the model's name (which need not be the folder's)."""
-    return {name: root / place for place, name in SHIPPED.items() if (root / place).is_dir()}
+    return {name: MODELS_FOLDER / place for place, name in SHIPPED.items() if (MODELS_FOLDER / place).is_dir()}
 
 
-def names(root: Path = MODELS_FOLDER) -> list[str]:
+def names() -> list[str]:
     """Names of all models, sorted."""
-    return sorted(model_folders(root))
+    return sorted(model_folders())
 
 
-def folder(name: str, root: Path = MODELS_FOLDER) -> Path:
+def folder(name: str) -> Path:
     """The model's folder. Raises ModelError with the known names where there is none."""
-    found = model_folders(root)
+    found = model_folders()
     if name not in found:
         raise ModelError(f"no model {name!r}", hint=f"known: {', '.join(sorted(found)) or 'none'}")
     return found[name]
 
 
-def card(name: str, root: Path = MODELS_FOLDER) -> ModelCard:
+def card(name: str) -> ModelCard:
     """The model's card, validated. Raises ModelError that names the file, the fault and what to do."""
-    path = folder(name, root) / "card.toml"
+    path = folder(name) / "card.toml"
     try:
         found = read_card(path)
     except ModelError as error:
@@ -47,13 +47,8 @@ def card(name: str, root: Path = MODELS_FOLDER) -> ModelCard:
     return found
 
 
-def verify_weights(name: str, root: Path = MODELS_FOLDER) -> Path:
-    """The model's weights file, whose SHA-256 is the card's. Raises ModelError with both hashes where it is not."""
-    return verify_weights_in(folder(name, root))
-
-
-def verify_weights_in(model_folder: Path, *, keep: bool = False) -> Path:
-    """As ``verify_weights``, for a folder that holds a card and its weights.
+def verify_weights(model_folder: Path, *, keep: bool = False) -> Path:
+    """The weights file beside a card, whose SHA-256 is the card's. Raises ModelError with both hashes where it is not.
 
     ``keep``: as ``weights_problem``; not before the weights are loaded.
     """
@@ -83,7 +78,7 @@ _kept_sha256 = lru_cache(maxsize=64)(_sha256)
 
 
 def check_weights(model_folder: Path, *, keep: bool = False) -> bool:
-    """As ``verify_weights_in``, for a process that runs no model; False where the weights are not here.
+    """As ``verify_weights``, for a process that runs no model; False where the weights are not here.
 
     Where torch is not installed, a shipped model may lack them, as in the image of the roles without worker: the worker verifies its own
     before it loads them. ``keep``: as ``weights_problem``.
@@ -92,7 +87,7 @@ def check_weights(model_folder: Path, *, keep: bool = False) -> bool:
     shipped = model_folder.parent == MODELS_FOLDER
     if shipped and not (model_folder / expected.weights).exists() and importlib.util.find_spec("torch") is None:
         return False
-    verify_weights_in(model_folder, keep=keep)
+    verify_weights(model_folder, keep=keep)
     return True
 
 
@@ -108,18 +103,18 @@ def weights_problem(model_folder: Path, *, keep: bool = False) -> str:
     return ""
 
 
-def model_problem(name: str, root: Path = MODELS_FOLDER) -> str:
+def model_problem(name: str) -> str:
     """What is wrong with the card or the weights of a shipped model, and what to do; "" where nothing is."""
     try:
-        card(name, root)
+        card(name)
     except ModelError as error:
         return str(error)
-    return weights_problem(folder(name, root))
+    return weights_problem(folder(name))
 
 
-def pipeline_digest(name: str, root: Path = MODELS_FOLDER) -> str:
+def pipeline_digest(name: str) -> str:
     """SHA-256 (hex) over the weights' hash, the card's bytes and the version of pre- and post-processing."""
-    return folder_digest(folder(name, root))
+    return folder_digest(folder(name))
 
 
 def folder_digest(model_folder: Path) -> str:

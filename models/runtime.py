@@ -21,7 +21,7 @@ MAX_SAID = 300  # characters of an error of torch, which may list every layer
 UNFIT = "use the release that the version was made with, or activate another version"
 
 
-def load(name: str, *, device: str = "auto", root: Path = registry.MODELS_FOLDER) -> Model:
+def load(name: str, *, device: str = "auto") -> Model:
     """Load the model ``name``; its weights are verified against the card before any of their bytes is parsed.
 
     ``device``: "cpu", "cuda" or "auto" (cuda where a CUDA device exists). Weights are safetensors: loading them executes nothing.
@@ -34,7 +34,7 @@ def load(name: str, *, device: str = "auto", root: Path = registry.MODELS_FOLDER
     OutOfMemory
         It does not fit into the memory that is free now.
     """
-    folder = registry.folder(name, root)
+    folder = registry.folder(name)
     return load_folder(folder, device=device, package=folder.name)
 
 
@@ -44,7 +44,7 @@ def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
     The package's ``MODEL`` names the class or function in ``models.<package>.model`` that is called with
     (card, identity, weights, device).
     """
-    weights = registry.verify_weights_in(folder)
+    weights = registry.verify_weights(folder)
     card = read_card(folder / "card.toml")
     build = getattr(importlib.import_module(f"models.{package}.model"), importlib.import_module(f"models.{package}").MODEL)
     try:

@@ -15,6 +15,7 @@ from tests.support.model_packages import other_version
 
 NAME = "dermoscopy_7class"
 PACKAGED = registry.pipeline_digest(NAME)
+SHIPPED_CARD = registry.folder(NAME) / "card.toml"
 
 
 @pytest.fixture
@@ -174,42 +175,43 @@ def test_damaged_weights_are_refused_alone_and_named(folder: Path) -> None:
 
 
 @pytest.fixture
-def damaged_package(tmp_path: Path) -> Path:
-    """A package with two models, of which the card of one is no TOML."""
+def damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the shipped models, with two models, of which the card of one is no TOML."""
     root = tmp_path / "package"
     for place in ("dermoscopy", "lung_histology_ct"):
         shutil.copytree(registry.MODELS_FOLDER / place, root / place)
     (root / "dermoscopy" / "card.toml").write_text("name = ")
+    monkeypatch.setattr(registry, "MODELS_FOLDER", root)
     return root
 
 
 def test_a_damaged_shipped_card_leaves_the_other_models_and_versions(folder: Path, damaged_package: Path) -> None:
     root = damaged_package
-    assert installed.names(folder, root) == [NAME, "lung_histology_ct"]
-    assert installed.serving_version("lung_histology_ct", (), folder, root).origin is ModelOrigin.PACKAGE
-    assert [one.card.version for one in installed.versions(NAME, folder, root)] == ["9.9.9"]
-    (damaged,) = installed.damaged_versions(NAME, folder, root)
+    assert installed.names(folder) == [NAME, "lung_histology_ct"]
+    assert installed.serving_version("lung_histology_ct", (), folder).origin is ModelOrigin.PACKAGE
+    assert [one.card.version for one in installed.versions(NAME, folder)] == ["9.9.9"]
+    (damaged,) = installed.damaged_versions(NAME, folder)
     assert (damaged.version, damaged.origin) == ("shipped", ModelOrigin.PACKAGE)
     assert damaged.reason == f"{root}/dermoscopy/card.toml: {damaged.problem.partition(': ')[2]} (install the package again)"
-    brought = installed.find_version(NAME, "9.9.9", folder, root)
+    brought = installed.find_version(NAME, "9.9.9", folder)
     active = (known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), known(brought.digest, ModelState.ACTIVE))
-    assert installed.serving_version(NAME, active, folder, root) == brought
+    assert installed.serving_version(NAME, active, folder) == brought
     for registered, says in (
         ((), r"no version of dermoscopy_7class is active; the shipped one cannot be used: .*card\.toml.*install the package again"),
         ((known(PACKAGED, ModelState.ACTIVE, ModelOrigin.PACKAGE),), r"active version of .* cannot be used: .*install the package again"),
     ):
         with pytest.raises(ModelError, match=says):
-            installed.serving_version(NAME, registered, folder, root)
+            installed.serving_version(NAME, registered, folder)
     shutil.rmtree(folder)
     with pytest.raises(ModelError, match=r"no version of dermoscopy_7class can be read: .*install the package again"):
-        installed.serving_version(NAME, (), folder, root)
-    shutil.copyfile(registry.folder(NAME) / "card.toml", root / "dermoscopy" / "card.toml")
-    assert installed.serving_version(NAME, (), folder, root).digest == PACKAGED
+        installed.serving_version(NAME, (), folder)
+    shutil.copyfile(SHIPPED_CARD, root / "dermoscopy" / "card.toml")
+    assert installed.serving_version(NAME, (), folder).digest == PACKAGED
 
 
 def test_the_entry_of_a_damaged_version_is_found_without_its_card(folder: Path, damaged_package: Path) -> None:
     (folder / NAME / "9.9.9" / "card.toml").unlink()
-    shipped, brought = installed.damaged_versions(NAME, folder, damaged_package)
+    shipped, brought = installed.damaged_versions(NAME, folder)
     older = replace(known("b" * 64, ModelState.STANDBY, ModelOrigin.PACKAGE), version="0.1")
     current = replace(known(PACKAGED, ModelState.STANDBY, ModelOrigin.PACKAGE), version="0.2")
     entry = replace(known("a" * 64, ModelState.ACTIVE), version="9.9.9")
@@ -218,7 +220,7 @@ def test_the_entry_of_a_damaged_version_is_found_without_its_card(folder: Path, 
     assert shipped.entry((replace(older, state=ModelState.ACTIVE), current)).version == "0.1"  # type: ignore[union-attr]
     assert brought.entry((older, current)) is None
     for wanted, found in (("9.9.9", entry), ("0.1", older), ("shipped", current), ("a" * 12, entry), ("7.7", None)):
-        assert installed.registered_version(NAME, wanted, rows, folder, damaged_package) == found
+        assert installed.registered_version(NAME, wanted, rows, folder) == found
 
 
 def test_of_entries_with_one_number_the_retired_ones_are_left_out(folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     card.write_text(card.read_text().replace(registry.card(NAME).weights_sha256, digest))
     with pytest.raises(ModelError, match="do not fit the network"):
-        runtime.load(NAME, device="cpu", root=tmp_path)
+        runtime.load_folder(folder, device="cpu", package="dermoscopy")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def make_ensemble(data: Path, out: Path, *, progress: Callable[[str], None] = pr
     members = {name: {**STAGES["second"], "familiar": name == names[-1]} for name in names}
     ensemble = Ensemble({"members": members}, len(cards[0].labels))
     for name, folder in zip(names, folders, strict=True):
-        load_member(ensemble, name, load_file(registry.verify_weights_in(folder)))
+        load_member(ensemble, name, load_file(registry.verify_weights(folder)))
     rows = read_index(data)
     images = load_images(data, out, rows, set_aside(rows), report=progress)
     hashes = {name: card.weights_sha256 for name, card in zip(names, cards, strict=True)}

@@ -96,7 +96,7 @@ def train(
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure the shipped weights on the images that the card says were held out from their training."""
-    weights = registry.verify_weights_in(MODEL_FOLDER)
+    weights = registry.verify_weights(MODEL_FOLDER)
     card = read_card(MODEL_FOLDER / "card.toml")
     model = DermoscopyClassifier(card, identity(card, registry.folder_digest(MODEL_FOLDER)), weights, "cpu")
     rows = read_index(data)

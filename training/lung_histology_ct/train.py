@@ -136,7 +136,7 @@ def write_release(
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure the shipped weights by the protocol of the training: every slice by the network trained without its cluster."""
-    weights = registry.verify_weights_in(MODEL_FOLDER)
+    weights = registry.verify_weights(MODEL_FOLDER)
     card = read_card(MODEL_FOLDER / "card.toml")
     model = HistologyClassifier(card, identity(card, registry.folder_digest(MODEL_FOLDER)), weights, "cpu")
     with cpu_threads(1):

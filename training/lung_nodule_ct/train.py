@@ -144,7 +144,7 @@ def measure_weights(
 
 def evaluate(data: Path, *, progress: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure the shipped weights on real nodules in the volumes that their training held out."""
-    weights = registry.verify_weights_in(MODEL_FOLDER)
+    weights = registry.verify_weights(MODEL_FOLDER)
     card = read_card(MODEL_FOLDER / "card.toml")
     with cpu_threads(2), tempfile.TemporaryDirectory() as folder:
         scans = examine(data, weights, card, Path(folder), progress)

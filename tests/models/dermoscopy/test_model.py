@@ -108,7 +108,7 @@ def test_an_unusable_image_is_refused(model: Model, rgb: np.ndarray, says: str) 
 def test_a_card_of_the_first_version_is_refused_with_the_reason(model: Model) -> None:
     old = replace(model.card, version="0.1.0", network=dict(next(iter(model.card.network["members"].values()))))
     with pytest.raises(ModelError, match="the card is of a version before"):
-        DermoscopyClassifier(old, model.identity, registry.verify_weights(NAME), "cpu")
+        DermoscopyClassifier(old, model.identity, registry.verify_weights(registry.folder(NAME)), "cpu")
 
 
 def test_no_images_give_no_predictions(model: Model) -> None:

@@ -43,7 +43,7 @@ def frank(model: HistologyClassifier) -> HistologyClassifier:
         model.card,
         thresholds={**model.card.thresholds, "max_distance": 1e9, "min_probability": 0.0, "min_normal": 0.0, "min_agreement": 0.0},
     )
-    return HistologyClassifier(open_card, model.identity, registry.verify_weights(NAME), "cpu")
+    return HistologyClassifier(open_card, model.identity, registry.verify_weights(registry.folder(NAME)), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_card_has_the_declared_codes_status_and_limits(model: HistologyClass
     assert card.units == ("series", "image")
     assert "ODbL" in card.licence
     assert any("screenshots" in limit for limit in card.limits)
-    assert registry.verify_weights(NAME).stat().st_size < 5_000_000
+    assert registry.verify_weights(registry.folder(NAME)).stat().st_size < 5_000_000
 
 
 def test_normal_cannot_be_recognised_by_its_source_within_the_intervals(model: HistologyClassifier) -> None:
@@ -213,7 +213,7 @@ def test_bit_for_bit_the_same_alone_in_a_batch_and_loaded_again(frank: Histology
     together = frank.predict(items)
     assert frank.predict(items) == together
     assert [frank.predict([item])[0] for item in items] == together
-    again = HistologyClassifier(frank.card, frank.identity, registry.verify_weights(NAME), "cpu")
+    again = HistologyClassifier(frank.card, frank.identity, registry.verify_weights(registry.folder(NAME)), "cpu")
     assert again.predict(items[::-1]) == together[::-1]
     assert all(said.probabilities for said in together)
 
@@ -226,12 +226,12 @@ def test_a_series_is_the_mean_of_its_slices(frank: HistologyClassifier, chest: V
     if said.findings:
         assert said.findings[0].sop_instance_uid in chest.sop_instance_uids
     strict = replace(frank.card, thresholds={**frank.card.thresholds, "min_agreement": 1.1})
-    (apart,) = HistologyClassifier(strict, frank.identity, registry.verify_weights(NAME), "cpu").predict([chest])
+    (apart,) = HistologyClassifier(strict, frank.identity, registry.verify_weights(registry.folder(NAME)), "cpu").predict([chest])
     assert apart.outcome is Outcome.ABSTAINED
     assert "the slices disagree" in apart.reason
     assert apart.probabilities == said.probabilities
     narrow = replace(frank.card, thresholds={**frank.card.thresholds, "max_distance": 0.0})
-    (strange,) = HistologyClassifier(narrow, frank.identity, registry.verify_weights(NAME), "cpu").predict([chest])
+    (strange,) = HistologyClassifier(narrow, frank.identity, registry.verify_weights(registry.folder(NAME)), "cpu").predict([chest])
     assert strange.outcome is Outcome.ABSTAINED
     assert "0 of" in strange.reason
     assert not strange.probabilities

@@ -53,7 +53,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def model_of(folder: Path) -> DermoscopyClassifier:
     card = read_card(folder / "card.toml")
-    return DermoscopyClassifier(card, identity(card, "0" * 64), registry.verify_weights_in(folder), "cpu")
+    return DermoscopyClassifier(card, identity(card, "0" * 64), registry.verify_weights(folder), "cpu")
 
 
 def test_the_ensemble_is_the_mean_of_its_members_and_measured_on_lesions_of_no_training(data: Path, folds: Path) -> None:

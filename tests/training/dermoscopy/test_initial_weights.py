@@ -18,7 +18,7 @@ NAME = "dermoscopy_7class"
 
 
 def test_a_training_can_start_from_the_shipped_weights() -> None:
-    found, digest = initial_weights(registry.verify_weights(NAME), STAGES["first"], 7)
+    found, digest = initial_weights(registry.verify_weights(registry.folder(NAME)), STAGES["first"], 7)
     net = build(STAGES["first"], 7)
     assert found.keys() == net.state_dict().keys()
     assert digest == registry.card(NAME).weights_sha256

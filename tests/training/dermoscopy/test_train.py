@@ -78,7 +78,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path, mon
     ]
     card = read_card(straight / "card.toml")
     assert ENSEMBLE_LIMIT not in card.limits  # it is a single network
-    assert registry.verify_weights_in(straight) == straight / "weights.safetensors"
+    assert registry.verify_weights(straight) == straight / "weights.safetensors"
     assert card.training["seed"] == 4
     assert card.metrics["n"] < 30
     assert (straight / "metrics.json").is_file()

@@ -155,7 +155,7 @@ def test_a_release_joins_the_kinds_of_networks_with_equal_weight(data: Path, tmp
         limit_per_class=1,
     )
     card = read_card(tmp_path / "card.toml")
-    model = DermoscopyClassifier(card, identity(card, "0" * 64), registry.verify_weights_in(tmp_path), "cpu")
+    model = DermoscopyClassifier(card, identity(card, "0" * 64), registry.verify_weights(tmp_path), "cpu")
     assert card.version == "9.0.0"
     assert {"external", "robustness", "melanoma_operating_points"} <= card.metrics.keys()
     assert card.metrics["external"]["n"] == 2  # one of each class of the test part

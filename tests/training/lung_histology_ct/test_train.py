@@ -102,7 +102,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     train(data, straight, seed=4, epochs=2, progress=lines.append, limit_per_class=FEW)
     assert [line.split(" loss")[0] for line in lines if " epoch 2/2" in line] == [f"fold {k} epoch 2/2" for k in (1, 2, 3, 4, 5, 1)]
     card = read_card(straight / "card.toml")
-    assert registry.verify_weights_in(straight) == straight / "weights.safetensors"
+    assert registry.verify_weights(straight) == straight / "weights.safetensors"
     assert card.training["seed"] == 4
     assert len(card.network["prior"]) == 4
     assert (straight / "metrics.json").is_file()
