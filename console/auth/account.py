@@ -1,12 +1,12 @@
 """The user's own account: password, second factor, open sessions and API tokens."""
 
+import segno
 from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from console.auth.access import UserRole
 from console.auth.credentials.password_again import RefusedPassword, refused_password
 from console.auth.credentials.passwords import hash_password
-from console.auth.credentials.qr_code import svg_of
 from console.auth.credentials.second_factor import enrolment_uri, is_secret, matching_step, new_secret
 from console.auth.guard import Accounts, SignedIn, client_address
 from console.auth.replies import page, redirect
@@ -39,7 +39,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         secret = secret or new_secret()
         uri = enrolment_uri(secret, session.user.name, accounts.ae_title)
         tokens = {"tokens": list_tokens(database, session.user), "scopes": scopes_for(UserRole(session.user.role)), "durations": DURATIONS}
-        shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": svg_of(uri), **tokens, **context}
+        # without inline style, which the content security policy forbids
+        picture = segno.make(uri, error="m").svg_inline(scale=4, border=2, svgclass="qr", lineclass=None, omitsize=True)
+        shown = {"sessions": sessions, "secret": secret, "uri": uri, "picture": picture, **tokens, **context}
         return page(templates, request, "account.html", status_code=status, **shown)
 
     def _refused_password(request: Request, session: Session, password: str) -> RefusedPassword | None:

@@ -1,9 +1,22 @@
 """A file in ``tmp`` that has no blob's name yet, open from its first byte to its fsync."""
 
+import ctypes
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
-from db.blobs.writeback import begin_writeback
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)  # absent in other systems than Linux
+    if function is not None:
+        function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return cast("Callable[[int, int, int, int], int] | None", function)
+
+
+_sync_file_range = _find_sync_file_range()
 
 
 class TemporaryFile:
@@ -25,8 +38,13 @@ class TemporaryFile:
         self.size_bytes += len(content)
 
     def begin_writeback(self) -> None:
-        """Let the disk begin with what was written since the last call; nothing is waited for, and nothing is promised."""
-        begin_writeback(self.descriptor, self._begun_bytes, self.size_bytes - self._begun_bytes)
+        """Start writing to disk what was written to the file since the last call, without waiting for it (sync_file_range, Linux).
+
+        An fsync that follows finds less to write. It alone says that the bytes are on disk, and reports errors of this writing too. Without
+        effect where the system or the file system cannot do it.
+        """
+        if _sync_file_range is not None:
+            _sync_file_range(self.descriptor, self._begun_bytes, self.size_bytes - self._begun_bytes, _SYNC_FILE_RANGE_WRITE)
         self._begun_bytes = self.size_bytes
 
     def discard(self) -> None:

@@ -26,9 +26,8 @@ from workers.encode.source_images.source import read_source
 from workers.encode.sr.content_tree import referenced_images
 from workers.results.comparison import compare_prediction
 from workers.results.heat_map import make_heat_map
-from workers.results.keep import keep_overlays
 from workers.results.new_analysis import describe_result, new_analysis
-from workers.results.pipeline import store_result_objects
+from workers.results.pipeline import store_overlays, store_result_objects
 from workers.results.recipients import record_exclusion, select_recipients
 
 log = structlog.get_logger()
@@ -126,7 +125,7 @@ def _store_objects(
         earlier=earlier,
     )
     objects = store_result_objects(job, analysis, recipients, runtime.blobs)
-    overlays = keep_overlays(analysis, runtime.blobs)
+    overlays = store_overlays(analysis, runtime.blobs)
     if recipients.excluded:
         prediction = record_exclusion(runtime.database, job, prediction, recipients.excluded)
     return prediction, objects, overlays

@@ -1,4 +1,4 @@
-"""From a prediction to stored result objects and their deliveries, in three steps: make, check, keep.
+"""From a prediction to stored result objects and their deliveries, in three steps: make, check, store.
 
 =================  =======================================================================================
 ``comparison``     compares the findings with earlier results of the patient
@@ -6,8 +6,6 @@
 ``heat_map``       the map of the evidence, within a time budget (``time_budget``)
 ``new_analysis``   all that the encoders need, as one record
 ``make``           encodes the objects (``reports``: the structured reports, which name the other objects)
-``check``          validates an object before it is stored
-``keep``           stores an object as a blob
-``pipeline``       the three steps for all objects of one result
+``pipeline``       the three steps for all objects of one result: makes, validates and stores them as blobs
 =================  =======================================================================================
 """

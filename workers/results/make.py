@@ -1,4 +1,4 @@
-"""Makes the objects of a result beside its reports: the first step of ``make -> check -> keep``.
+"""Makes the objects of a result beside its reports.
 
 A defect in one kind of object must not cost the reader the report: what could not be made is named in the report.
 """

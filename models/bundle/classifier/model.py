@@ -16,14 +16,13 @@ from imaging.photograph.read import Photograph
 from imaging.volume.volume import Volume
 from models.batch_halves import run_in_halves
 from models.bundle.classifier import networks
-from models.bundle.classifier.evidence import undo_steps
 from models.bundle.classifier.predictions import class_prediction
 from models.bundle.classifier.transforms import compose, image_channels
 from models.bundle.input_grid import THREADS, bundle_grid, flips_to_ras
 from models.bundle.series_results import refuse_other_orientation
 from models.card import ModelCard
 from models.classifier.calibration import class_values
-from models.classifier.heat_map import evidence_meaning, layer_grad_cam
+from models.classifier.heat_map import evidence_meaning, layer_grad_cam, scale_to_unit
 from models.classifier.predictions import label_index
 from models.ct.isotropic_grid import resample
 from models.finite_output import require_finite_output
@@ -74,11 +73,14 @@ class BundleClassifier:
         return pack_heat_map(values.transpose(2, 1, 0), step=self._grid(item).step, meaning=meaning)
 
     def _evidence(self, array: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-        """Grad-CAM for the label ``name`` on the grid of ``array``, without its channels."""
+        """Grad-CAM for the label ``name`` on the grid of ``array``, without its channels, 0..1; 0 where a crop removed the image."""
+        from monai.data.meta_tensor import MetaTensor
+
         with cpu_threads(THREADS):
             image = self._prepare(array)
             heat = layer_grad_cam(self._net, self._layer, image, label_index(self.card, name), self.card.network["activation"])
-        return undo_steps(heat, image, self._steps)
+        made = MetaTensor(heat.cpu(), meta=image.meta, applied_operations=list(image.applied_operations))
+        return scale_to_unit(np.asarray(self._steps.inverse(made)[0], np.float32))
 
     def _classify(self, item: Any) -> Prediction:
         if isinstance(item, Volume):
