@@ -1,4 +1,15 @@
-"""The shipped models: folders of ``models/`` with card and weights. Never imports torch."""
+"""The shipped models: folders of ``models/`` with card and weights. Never imports torch.
+
+To add a model of this repository:
+
+1. Write a folder beside this module with ``card.toml``, the weights and ``model.py``. The class or function that ``MODEL`` in its
+   ``__init__.py`` names is called with (card, identity, weights, device) and returns a `models.protocol.Model`.
+2. Add the folder to `SHIPPED`, and the package to the contracts of import-linter in ``pyproject.toml``.
+3. Write its training, if it is trained here, in the folder of the same name in ``training``: a module ``train`` as the other models have.
+4. ``dicom-node models docs`` writes its pages into ``docs/models``; name them in ``docs/README.md``, and the licence of its weights in
+   ``README.md``.
+5. Test it in the folder of the same name in ``tests/models``.
+"""
 
 import hashlib
 import importlib.util

@@ -14,6 +14,7 @@ from deploy.demo.synthetic.chest import make_chest
 from deploy.doctor.codecs import broken_decoders
 from deploy.local.forked_process import ROLE_MODULES
 from models.ct.lung_field import lung_field
+from models.registry import SHIPPED
 
 # Beyond the modules of the roles: what a role or a command imports at its first use.
 MORE = (
@@ -29,7 +30,7 @@ MORE = (
 )
 # Not of the node: the dictionary of codes has 3 MB, and a console compiles it with its first photograph, once, in about a second.
 WORKER = ("pydicom.sr.codedict", "workers.queue.worker", "workers.child.runtime", "models.runtime")
-MODELS = ("models.dermoscopy.model", "models.lung_nodule_ct.model", "models.lung_histology_ct.model")
+MODELS = tuple(f"models.{folder}.model" for folder in SHIPPED)
 
 
 def compile_roles(image: str) -> None:

@@ -2,13 +2,14 @@
 
 To add a kind of object:
 
-1. Add it to `core.states.ResultKind`, with its series number and code in `workers.encode.result_identity`.
+1. Add it to `core.states.ResultKind`, with its words, series number and code in `workers.encode.result_identity`, to ``DOCUMENTS`` of
+   `workers.encode.dicom_modules` where it is a document, and with its name on pages to ``WORDS`` of `console.formats`.
 2. Write a module in this folder with ``PROFILE`` and ``encode(analysis)``, as `key_images` does: `new_result_dataset` gives the modules
    that all objects share, `encode_object` the file. Everything is derived from the analysis, so that a retry gives the same bytes.
 3. Add it to ``ENCODERS`` here, and to ``NEEDS_HEAT_MAP`` if it shows the heat map.
 4. State its attributes in `core.iods`, and what else the validator checks of it in `workers.encode.validate.object_structure`.
-5. Name it in the result profiles (`core.policy.result_profiles`), and test it against a public validator
-   (tests/workers/encode/validate/test_validate_objects.py).
+5. Name it in the description of ``objects`` (`core.settings.peers.destinations`). Test it in ``tests/workers/encode/objects`` with
+   dciodvfy, and the validator with one fault for each check (``tests/workers/encode/validate/test_validate_objects.py``).
 """
 
 from collections.abc import Callable, Mapping
