@@ -1,4 +1,4 @@
-"""Tells the mistakes of an operator from faults of the program, in errors that PostgreSQL reports to a command."""
+"""Recognises, among the errors that PostgreSQL reports to a command, those that an operator can correct, and says how."""
 
 # Codes of PostgreSQL (Appendix A): undefined table, function, column, schema.
 _NO_SCHEMA = frozenset({"42P01", "42883", "42703", "3F000"})

@@ -1,4 +1,4 @@
-"""Everything that speaks DICOM to other systems, by the steps of the data's way.
+"""DICOM communication with other systems, in one folder for each step from a received image to a delivered result.
 
 `receive` stores what sources send (C-STORE SCP). `conduct` decides when a unit is complete and which route takes it. `deliver` sends
 results to destinations. `commitment` is storage commitment in both directions. `notify` watches the node and posts to the webhook.

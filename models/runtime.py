@@ -55,7 +55,7 @@ def load_folder(folder: Path, *, device: str = "auto", package: str) -> Model:
             raise OutOfMemory(f"{card.name} {card.version} does not fit into memory", hint=hint) from error
         if is_device_error(error):
             raise
-        # Of a version that was brought: the card's tables of network and pre-processing are checked by nothing but the model's code.
+        # Of an installed version: the card's tables of network and pre-processing are checked by nothing but the model's code.
         said = f"{type(error).__name__}: {error}"[:MAX_SAID]
         raise ModelError(f"{card.name} {card.version}: its card does not fit the code of this release ({said})", hint=UNFIT) from error
     if card.tilt == "resample":

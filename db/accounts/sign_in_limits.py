@@ -69,6 +69,6 @@ def record_failure(database: Database, address: str, *, user_id: int | None) -> 
 
 
 def clear_failures(database: Database, name: str) -> None:
-    """Forget the failures of a name after a successful sign-in; those of the address still count."""
+    """Delete the failed sign-ins of a name after a successful one; those of the address still count."""
     with database.begin() as connection:
         connection.execute(_CLEAR, {"name": _hash_name(name)})

@@ -14,7 +14,7 @@ from db.row_values import row_to_json
 
 STALE_S = 600.0  # after this time another process takes up a command whose process died
 PERSONAL = ("patient_id", "issuer")
-"""Arguments that name a person: a command forgets them when it has been carried out, or could not be."""
+"""Arguments that name a person. They are removed from a command that has been carried out, or could not be."""
 _ENQUEUE = text("INSERT INTO commands (kind, args, actor) VALUES (:kind, CAST(:args AS jsonb), :actor) RETURNING id")
 _CLAIM = text("""
     UPDATE commands SET state = 'running', started_at = node_now(), result = result - 'waits_for_turn'

@@ -1,4 +1,4 @@
-"""The audit events of a trial: begun, interrupted, written up."""
+"""The audit events of a trial: begun, interrupted, written."""
 
 from collections.abc import Mapping
 from typing import Any

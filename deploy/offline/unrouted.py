@@ -1,4 +1,4 @@
-"""Tells what the present routes would do with units that no route selected."""
+"""Determines what the present routes would do with units that no route selected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Commands of an administrator on all data of one person, which the role ``conduct`` carries out: find refused data sets, erase everything.
 
 Both are carried out in turns of some seconds, between which the commands of other people are carried out. The row of a command names the
-person until the last turn; then it forgets that (`db.roles.commands`).
+person until the last turn; then this is removed (`db.roles.commands`).
 """
 
 import time

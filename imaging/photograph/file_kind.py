@@ -1,4 +1,4 @@
-"""Which kind of file somebody gave us: by its first bytes, and compared with what its name says."""
+"""Determines the kind of a file that a person has given, by its first bytes, and compares it with the ending of its name."""
 
 from enum import StrEnum
 
@@ -43,7 +43,7 @@ def kind_of(head: bytes) -> FileKind:
 
 
 def kind_named(name: str) -> FileKind:
-    """Return the kind that the ending of a file name promises; OTHER where it promises none."""
+    """Return the kind to which the ending of a file name belongs; OTHER where it belongs to none."""
     return _ENDINGS.get(name.rpartition(".")[2].lower(), FileKind.OTHER) if "." in name else FileKind.OTHER
 
 

@@ -1,6 +1,6 @@
 """Reads a bundle's weights and writes them as safetensors.
 
-``torch.load`` is called here and nowhere else, because bundles bring ``model.pt``. It reads tensors only (``weights_only``), in the
+``torch.load`` is called here and nowhere else, because bundles contain ``model.pt``. It reads tensors only (``weights_only``), in the
 process of the person who imports; the node loads safetensors.
 """
 

@@ -1,4 +1,4 @@
-"""Grad-CAM: the parts of an image that speak for an answer (Selvaraju et al., 2017, element-wise).
+"""Grad-CAM: the parts of an image that support an answer (Selvaraju et al., 2017, element-wise).
 
 The gradient of the class's log-probability with respect to a feature map weighs that map.
 """

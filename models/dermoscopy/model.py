@@ -123,7 +123,7 @@ class DermoscopyClassifier:
     def evidence_map(self, image: Photograph, answer: str = "") -> np.ndarray:
         """Evidence for the label ``answer`` (Grad-CAM), (Y, X) float32 in 0..1 on the image's grid; 0 outside the centre square.
 
-        The weighted mean over the members, each scaled to 1. All 0 where nothing speaks for the answer. Without ``answer`` the networks
+        The weighted mean over the members, each scaled to 1. All 0 where nothing supports the answer. Without ``answer`` the networks
         are asked for it, which takes twice as long as the map.
         """
         squares, facts = [self.square(image)], patient_of(image).facts()[None]

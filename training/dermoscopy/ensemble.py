@@ -1,4 +1,4 @@
-"""Makes one model of the networks of several folds: each was trained on other lesions, and together they err less than one."""
+"""Makes one model of the networks of several folds: each was trained on other lesions, and their mean errs less often than one of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, replace

@@ -1,4 +1,4 @@
-"""Reports that a job was not analysed, and why, when its attempts are used up: silence would read as a negative result.
+"""Reports that a job was not analysed, and why, when its attempts are used up, because a missing report may be read as a negative result.
 
 No network is loaded and no pixel is decoded. The first such attempt reads the header of the first input's file, with the parser's
 limits; later ones use only what the database has stored of that header, so that a file that ended a worker is not read again.

@@ -102,7 +102,7 @@ def _memory_limit_mib(runtime: ChildRuntime, job: ClaimedJob) -> int:
     """Return the memory limit of an attempt.
 
     The report that a job was not analysed is made also where the loaded models alone exceed the limit: it does not use them, and without
-    the report the silence would read as a negative result.
+    the report the study would look as if nothing had been found.
     """
     if job.failure_state is None:
         return runtime.memory_limit_mib

@@ -1,6 +1,6 @@
 """Makes the objects of a result beside its reports.
 
-A defect in one kind of object must not cost the reader the report: what could not be made is named in the report.
+A defect in one kind of object does not prevent the report, which names what could not be made.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The units of a trial by scanner, slice thickness, kernel, sex and age of the patient: where the version was tried, and how it did."""
+"""The units of a trial by scanner, slice thickness, kernel, sex and age of the patient: how many were tried, and with which figures."""
 
 from dataclasses import dataclass
 from datetime import datetime

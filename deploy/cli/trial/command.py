@@ -59,7 +59,7 @@ def trial(
     """Try a version in shadow on stored studies.
 
     Takes the units that the routes of the model have selected, queues a shadow run for each that has none, after all clinical work, waits
-    for the results, and writes a page on how it did. Nothing is delivered. The same command goes on where it was interrupted.
+    for the results, and writes a page with its figures. Nothing is delivered. The same command goes on where it was interrupted.
     """
     from db.trial.acts import record_trial
     from db.trial.shadow_jobs import shadow_plan

@@ -1,1 +1,1 @@
-"""What the readers of LIDC-IDRI thought of a nodule, and how well the detector's outline lets it be said."""
+"""The readers' ratings of the nodules of LIDC-IDRI, and how well they can be estimated within the detector's outline."""
