@@ -6,6 +6,8 @@ import numpy as np
 
 from models.classifier.calibration import softmax
 
+BINS = 15
+
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
     """Mean over N of -log p(label); (N, C) logits, (N,) labels."""
@@ -34,13 +36,13 @@ def minimise_temperature(loss: Callable[[float], float]) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between the top probability and the accuracy, over bins of equal width; (N, C), (N,)."""
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean gap between the top probability and the accuracy, over `BINS` bins of equal width; (N, C), (N,)."""
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     total = 0.0
-    for b in range(bins):
+    for b in range(BINS):
         inside = place == b
         if inside.any():
             total += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())

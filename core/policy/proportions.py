@@ -29,8 +29,8 @@ class Share:
         return wilson_interval(self.count, self.n)[1]
 
 
-def wilson_interval(count: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Return the score interval of a proportion; (0, 1) where ``n`` is 0.
+def wilson_interval(count: int, n: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a proportion; (0, 1) where ``n`` is 0.
 
     E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
 
@@ -43,14 +43,14 @@ def wilson_interval(count: int, n: int, z: float = Z_95) -> tuple[float, float]:
         raise ValueError(f"{count} of {n} is no proportion")
     if n == 0:
         return 0.0, 1.0
-    share, square = count / n, z * z
+    share, square = count / n, Z_95 * Z_95
     centre = (share + square / (2 * n)) / (1 + square / n)
-    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    half = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def rate_interval(count: int, units: int, z: float = Z_95) -> tuple[float, float]:
-    """Return the interval of a mean number of events per unit, of independent events (Byar's approximation to Poisson's exact limits).
+def rate_interval(count: int, units: int) -> tuple[float, float]:
+    """Return the 95 % interval of a mean number of events per unit, of independent events (Byar's approximation to Poisson's exact limits).
 
     N. E. Breslow, N. E. Day, Statistical Methods in Cancer Research II, IARC 1987, chapter 2.
 
@@ -61,7 +61,7 @@ def rate_interval(count: int, units: int, z: float = Z_95) -> tuple[float, float
     """
     if units < 1 or count < 0:
         raise ValueError(f"{count} events in {units} units are no rate")
-    low = count * (1 - 1 / (9 * count) - z / (3 * math.sqrt(count))) ** 3 if count else 0.0
+    low = count * (1 - 1 / (9 * count) - Z_95 / (3 * math.sqrt(count))) ** 3 if count else 0.0
     more = count + 1
-    high = more * (1 - 1 / (9 * more) + z / (3 * math.sqrt(more))) ** 3
+    high = more * (1 - 1 / (9 * more) + Z_95 / (3 * math.sqrt(more))) ** 3
     return max(0.0, low) / units, high / units

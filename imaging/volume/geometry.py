@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from core.counted import counted
 from core.errors import GeometryError
+from core.policy.slice_coverage import SAME_POSITION_MM
 
 Floats = NDArray[np.float64]
 
 ORIENTATION_TOLERANCE = 1e-3  # of a direction cosine; headers give five or six decimals
-SAME_POSITION_MM = 0.01
 TILT_DEGREES = 1.0
 MAX_TILT_DEGREES = 35.0  # gantries tilt less
 _SPACING_TOLERANCE = 0.1  # of the step
@@ -47,12 +47,12 @@ def slice_normal(orientation: Sequence[float]) -> Floats:
     return normal / np.linalg.norm(normal)  # type: ignore[no-any-return]
 
 
-def group_orientations(orientations: Floats, tolerance: float = ORIENTATION_TOLERANCE) -> list[list[int]]:
+def group_orientations(orientations: Floats) -> list[list[int]]:
     """Indices of slices that share an orientation, largest group first. ``orientations``: (N, 6)."""
     groups: list[tuple[Floats, list[int]]] = []
     for index, orientation in enumerate(orientations):
         for first, members in groups:
-            if np.abs(first - orientation).max() <= tolerance:
+            if np.abs(first - orientation).max() <= ORIENTATION_TOLERANCE:
                 members.append(index)
                 break
         else:
@@ -65,13 +65,13 @@ def distances_along_normal(positions: Floats, normal: Floats) -> Floats:
     return positions @ normal
 
 
-def group_same_positions(distances: Floats, tolerance_mm: float = SAME_POSITION_MM) -> list[list[int]]:
+def group_same_positions(distances: Floats) -> list[list[int]]:
     """Groups of two or more indices whose positions along the normal are the same."""
     order = np.argsort(distances, kind="stable")
     groups: list[list[int]] = []
     current = [int(order[0])] if len(order) else []
     for before, index in pairwise(order):
-        if distances[index] - distances[before] <= tolerance_mm:
+        if distances[index] - distances[before] <= SAME_POSITION_MM:
             current.append(int(index))
             continue
         if len(current) > 1:

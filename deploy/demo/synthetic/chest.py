@@ -131,14 +131,12 @@ def _fits(grid: ChestGrid, point: NDArray[np.float64], reach_mm: float) -> bool:
     return bool((lung_depth(x, y, z + np.float32(0.5)) > 0.5 * grid.pixel_mm / grid.field_mm).all())
 
 
-def chest_datasets(
-    chest: Chest, *, identity: Identity | None = None, body_part: str = "CHEST", kernel: str = "B60f"
-) -> Iterator[FileDataset]:
+def chest_datasets(chest: Chest, *, identity: Identity | None = None) -> Iterator[FileDataset]:
     """Yield the series as CT images, Explicit VR Little Endian, from the head to the feet, as scanners number them."""
     patient = identity or synthetic_identity(chest.seed)
     slices = len(chest.hu)
     for number, index in enumerate(reversed(range(slices)), start=1):
-        yield _ct_image(chest, patient, index, number, body_part, kernel)
+        yield _ct_image(chest, patient, index, number)
 
 
 def write_chest(folder: Path, chest: Chest, *, identity: Identity | None = None) -> list[Path]:
@@ -151,7 +149,7 @@ def write_chest(folder: Path, chest: Chest, *, identity: Identity | None = None)
     return paths
 
 
-def _ct_image(chest: Chest, patient: Identity, index: int, number: int, body_part: str, kernel: str) -> FileDataset:
+def _ct_image(chest: Chest, patient: Identity, index: int, number: int) -> FileDataset:
     seed, (dz, dy, dx) = chest.seed, chest.spacing_mm
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -166,8 +164,8 @@ def _ct_image(chest: Chest, patient: Identity, index: int, number: int, body_par
     ds.SeriesInstanceUID, ds.SeriesNumber, ds.SeriesDescription = synthetic_uid(seed, "series"), 2, f"Synthetic chest {dz:g} mm"
     ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = patient.study_date
     ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = patient.study_time
-    ds.BodyPartExamined, ds.PatientPosition = body_part, "HFS"
-    ds.SliceThickness, ds.KVP, ds.ConvolutionKernel = f"{dz:g}", "120", kernel
+    ds.BodyPartExamined, ds.PatientPosition = "CHEST", "HFS"
+    ds.SliceThickness, ds.KVP, ds.ConvolutionKernel = f"{dz:g}", "120", "B60f"
     ds.GantryDetectorTilt, ds.RotationDirection = "0", "CW"
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = synthetic_uid(seed, "frame-of-reference"), ""
     ds.AcquisitionNumber, ds.InstanceNumber = 1, number

@@ -20,6 +20,7 @@ from training.lung_nodule_ct.synthesis.tissue_noise import NoiseBank, Rng
 PLACES = ("isolated", "pleural", "vessel")
 PLACE_SHARES = (0.4, 0.35, 0.25)
 FROM_AIRWAYS_MM = 10.0  # from trachea, main and lobar bronchi to the edge of a nodule: nearer are their walls and the vessels of the hilum
+FROM_SUSPICIOUS_MM = 6.0  # from regions that may be nodules to the edge of a nodule
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ def draw_kind(rng: Rng) -> str:
     return str(rng.choice(KINDS, p=[0.6, 0.2, 0.2]))
 
 
-def draw_site(series: TrainingSeries, rng: Rng, diameter_mm: float, place: str, keep_mm: float = 6.0) -> Index | None:
-    """A native (z, y, x) for a nodule, at least ``keep_mm`` from suspicious regions and FROM_AIRWAYS_MM from large airways.
+def draw_site(series: TrainingSeries, rng: Rng, diameter_mm: float, place: str) -> Index | None:
+    """A native (z, y, x) for a nodule, at least FROM_SUSPICIOUS_MM from suspicious regions and FROM_AIRWAYS_MM from large airways.
 
     None where 30 random places are not.
     """
@@ -113,7 +114,7 @@ def draw_site(series: TrainingSeries, rng: Rng, diameter_mm: float, place: str, 
     for _ in range(30):
         coarse = places[int(rng.integers(len(places)))] + rng.uniform(-0.5, 0.5, 3)
         at = series.to_native(coarse)
-        if series.distance_to_suspicious(at) > radius + keep_mm:
+        if series.distance_to_suspicious(at) > radius + FROM_SUSPICIOUS_MM:
             return at
     return None
 

@@ -7,13 +7,14 @@ from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float, Spacing
 
 Rng = np.random.Generator
+MOST_BLOCKS, EDGE_MM = 24, 26.0
 
 
 class NoiseBank:
     """Blocks of noise from homogeneous soft tissue of a series; ``sigma_hu`` is their mean standard deviation."""
 
-    def __init__(self, hu: npt.NDArray[np.int16], spacing_mm: Spacing, rng: Rng, blocks: int = 24, edge_mm: float = 26.0) -> None:
-        size = [max(3, round(edge_mm / s)) for s in spacing_mm]
+    def __init__(self, hu: npt.NDArray[np.int16], spacing_mm: Spacing, rng: Rng) -> None:
+        size = [max(3, round(EDGE_MM / s)) for s in spacing_mm]
         self.blocks: list[Float] = []
         self.sigma_hu = 0.0
         found: list[tuple[float, Float]] = []
@@ -28,7 +29,7 @@ class NoiseBank:
             block = block - ndimage.gaussian_filter(block, [4.0 / s for s in spacing_mm], mode="nearest")
             found.append((float(block.std()), block))
         found.sort(key=lambda pair: pair[0])
-        self.blocks = [b for _, b in found[:blocks]]  # the least varying blocks contain no edges of organs
+        self.blocks = [b for _, b in found[:MOST_BLOCKS]]  # the least varying blocks contain no edges of organs
         if self.blocks:
             self.sigma_hu = float(np.mean([b.std() for b in self.blocks]))
 

@@ -8,6 +8,7 @@ from workers.encode.pictures.colours import BLACK, INK, OUTLINE, Rgb
 from workers.encode.pictures.fonts import font
 
 Point = tuple[float, float]
+DASH = 8.0  # pixels of a dash, and of the gap behind it
 
 
 def draw_outline(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], *, width: int = 2, colour: Rgb = OUTLINE) -> NDArray[np.uint8]:
@@ -51,14 +52,14 @@ def draw_text(image: Image.Image, corner: Point, words: str, *, size: int = 18, 
     ImageDraw.Draw(image).text(corner, words, font=font(size, bold), fill=colour, stroke_width=2, stroke_fill=BLACK)
 
 
-def draw_dashed_line(image: Image.Image, start: Point, end: Point, *, colour: Rgb = OUTLINE, dash: float = 8.0) -> None:
+def draw_dashed_line(image: Image.Image, start: Point, end: Point) -> None:
     """A dashed line, which shows where the plane of another picture lies."""
     draw = ImageDraw.Draw(image)
     a, b = np.array(start), np.array(end)
     length = float(np.linalg.norm(b - a))
-    for begin in np.arange(0.0, length, 2 * dash):
-        p, q = a + (b - a) * begin / length, a + (b - a) * min(begin + dash, length) / length
-        draw.line((*p.tolist(), *q.tolist()), fill=colour, width=1)
+    for begin in np.arange(0.0, length, 2 * DASH):
+        p, q = a + (b - a) * begin / length, a + (b - a) * min(begin + DASH, length) / length
+        draw.line((*p.tolist(), *q.tolist()), fill=OUTLINE, width=1)
 
 
 def draw_directions(image: Image.Image, top: str, right: str, bottom: str, left: str) -> None:
