@@ -91,14 +91,8 @@ class PatientDelivery(Resource):
     subject: str
 
 
-class ExportOfMany(Resource):
+class ExportOfMany(PatientView):
     """A file with the data of many patients, this one possibly among them."""
-
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    address: str | None
 
 
 class AccessReport(Resource):

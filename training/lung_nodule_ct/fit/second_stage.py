@@ -1,6 +1,5 @@
 """The training loop of the second stage: seeded, resumable after every epoch."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.ct.isotropic_grid import Float
-from models.lung_nodule_ct import network, second_stage
+from models.lung_nodule_ct import second_stage
 from training import checkpoint
 from training.lung_nodule_ct.patches.candidate_examples import INT8_SCALE, KEPT, CandidateExamples, build_examples
 from training.lung_nodule_ct.patches.patch_bank import build_bank
@@ -49,13 +48,9 @@ def train_second_stage(
 
     ``until`` stops after that epoch of the schedule of ``epochs``, as an interruption would.
     """
-    finder = network.build()
-    finder.load_state_dict(load_file(first))
-    finder.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    digest = hashlib.sha256(first.read_bytes()).hexdigest()
     bank = build_bank(series, bank_folder, seed=seed, size=patches, progress=progress)
-    examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress)
-    settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": digest, "examples": len(examples.nodule)}
+    examples = build_examples(first, bank, out, seed=seed, looks=looks, progress=progress)
+    settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": examples.first, "examples": len(examples.nodule)}
     recipe = SecondStageRecipe(seed, epochs, steps)
     start = partial(initialised_network, first)
     return fit_classifier(examples, out, settings, recipe, start, resume=resume, progress=progress, until=until)

@@ -5,6 +5,7 @@ aerated lung that it did not mark (it has learned the vessels of its own series,
 nodules of the series are neither.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from safetensors.torch import load_file
 
 from imaging.ndimage import ndimage
 from models.ct.isotropic_grid import Float
+from models.lung_nodule_ct import network
 from models.lung_nodule_ct.second_stage import crop_cube
 from training.lung_nodule_ct.patches.augment import apply_placement, random_placement, vary_appearance
 from training.lung_nodule_ct.patches.draw_patch import BACKGROUND, EDGE, NODULE
@@ -37,25 +39,32 @@ Place = tuple[npt.NDArray[np.float64], bool]  # index (z, y, x), and whether a n
 
 @dataclass(frozen=True, slots=True)
 class CandidateExamples:
-    """``cubes`` int8 (N, 40, 40, 40), normalised HU times 127; ``nodule`` (N,) bool."""
+    """``cubes`` int8 (N, 40, 40, 40), normalised HU times 127; ``nodule`` (N,) bool; ``first``: SHA-256 of the first stage's weights."""
 
     cubes: npt.NDArray[np.int8]
     nodule: npt.NDArray[np.bool_]
+    first: str
 
 
 def build_examples(
-    network: nn.Module,
+    first: Path,
     bank: PatchBank,
     folder: Path,
     *,
     seed: int,
-    first_digest: str,
     looks: int,
     progress: Callable[[str], None] = print,
 ) -> CandidateExamples:
-    """The candidates in ``looks`` varied patches of the bank; opened from ``folder`` when the same ones are there already."""
+    """The candidates of the first stage (weights ``first``) in ``looks`` varied patches of the bank.
+
+    They are opened from ``folder`` when the same ones are there already.
+    """
+    finder = network.build()
+    finder.load_state_dict(load_file(first))
+    finder.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {"version": EXAMPLES_VERSION, "seed": seed, "first": first_digest, "looks": looks, "patches": len(bank.positive)}
+    wanted = {"version": EXAMPLES_VERSION, "seed": seed, "first": digest, "looks": looks, "patches": len(bank.positive)}
     note = folder / "examples.json"
     if not note.exists() or json.loads(note.read_text()) != wanted:
         note.unlink(missing_ok=True)
@@ -65,7 +74,7 @@ def build_examples(
             varied = [_varied_patch(bank, seed, i) for i in range(start, min(looks, start + AT_ONCE))]
             inputs = torch.from_numpy(np.stack([v for v, _ in varied])[:, None]).contiguous(memory_format=torch.channels_last_3d)
             with torch.inference_mode(), mixed_precision():
-                heats = torch.sigmoid(network(inputs)).float().numpy()[:, 0]
+                heats = torch.sigmoid(finder(inputs)).float().numpy()[:, 0]
             for offset, ((values, labels), heat) in enumerate(zip(varied, heats, strict=True)):
                 for centre, is_nodule in find_places(values, labels, heat, np.random.default_rng([seed, 23, start + offset])):
                     cubes.append(np.round(crop_cube(values, centre.tolist(), KEPT) * INT8_SCALE).astype(np.int8))
@@ -75,7 +84,8 @@ def build_examples(
         np.save(folder / "cubes.npy", np.stack(cubes))
         np.save(folder / "nodule.npy", np.array(nodule))
         note.write_text(json.dumps(wanted))
-    return CandidateExamples(np.load(folder / "cubes.npy", allow_pickle=False), np.load(folder / "nodule.npy", allow_pickle=False))
+    stored = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("cubes", "nodule")]
+    return CandidateExamples(*stored, digest)
 
 
 def find_places(values: Float, labels: npt.NDArray[np.uint8], heat: Float, rng: np.random.Generator) -> list[Place]:

@@ -15,7 +15,7 @@ from torch import nn
 
 from models import registry
 from models.card import read_card
-from models.lung_nodule_ct import network, second_stage
+from models.lung_nodule_ct import second_stage
 from models.lung_nodule_ct.two_stages import FIRST, SECOND, TwoStageDetector, join_weights
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.fit.first_stage import FirstStageRecipe, fit_network
@@ -89,11 +89,7 @@ def tune_second(
     looks: int, progress: Callable[[str], None] = print,
 ) -> Path:  # fmt: skip
     """Continue the second stage (weights ``second``) on the candidates of the first stage (weights ``first``) in varied patches."""
-    finder = network.build()
-    finder.load_state_dict(load_file(first))
-    finder.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    digest = hashlib.sha256(first.read_bytes()).hexdigest()
-    examples = build_examples(finder, bank, out, seed=seed, first_digest=digest, looks=looks, progress=progress)
+    examples = build_examples(first, bank, out, seed=seed, looks=looks, progress=progress)
     progress(f"second stage: {len(examples.nodule)} candidates, {int(examples.nodule.sum())} of them nodules")
 
     def begin() -> nn.Module:
@@ -101,7 +97,7 @@ def tune_second(
         model.load_state_dict(second)
         return model
 
-    settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": digest, "examples": len(examples.nodule)}
+    settings = {"seed": seed, "epochs": epochs, "steps": steps, "first": examples.first, "examples": len(examples.nodule)}
     recipe = SecondStageRecipe(seed, epochs, steps, SECOND_RATE)
     return fit_classifier(examples, out, settings, recipe, begin, progress=progress)
 
