@@ -22,7 +22,7 @@ from console.auth.guard import (
 from console.auth.replies import delete_session_cookie, page, redirect, set_session_cookie
 from console.parameters import PostedForm, SearchText
 from db.accounts.sessions import Session, confirm_session, end_session, open_session
-from db.accounts.sign_in_limits import begin_attempt, clear_failures, forget_attempt, record_failure
+from db.accounts.sign_in_limits import begin_attempt, clear_failures, delete_attempt, record_failure
 from db.accounts.users import User, find_user
 
 WRONG = "Name or password is wrong."
@@ -67,7 +67,7 @@ def build_router(accounts: Accounts, templates: Jinja2Templates) -> APIRouter:
         agent = request.headers.get("user-agent", "")
         token = open_session(database, user, address=address, user_agent=agent)
         if user.has_second_factor:  # a right password must not clear what wrong codes have counted
-            forget_attempt(database, attempt)
+            delete_attempt(database, attempt)
         else:
             clear_failures(database, name)
         reply = redirect(f"/sign-in/code?next={quote(next_path)}" if user.has_second_factor else next_path)

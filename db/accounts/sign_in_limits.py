@@ -17,7 +17,7 @@ KEPT_S = 86400
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:subject, :kind))")
 _NAME_LOCK, _ADDRESS_LOCK = 0x6E616D65, 0x61646472  # "name", "addr"
 _ADD = text("INSERT INTO sign_in_failures (name_sha256, address) VALUES (:name, :address) RETURNING id")
-_FORGET = text("DELETE FROM sign_in_failures WHERE id = :id")
+_DELETE = text("DELETE FROM sign_in_failures WHERE id = :id")
 _DELETE_OLD = text("DELETE FROM sign_in_failures WHERE at < node_now() - make_interval(secs => :kept_s)")
 _CLEAR = text("DELETE FROM sign_in_failures WHERE name_sha256 = :name")
 _WAIT = text("""
@@ -35,7 +35,7 @@ def _hash_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SignInAttempt:
-    """One attempt to sign in: it may not be made for another ``wait_s`` seconds, or it counts as a failure until `forget_attempt`."""
+    """One attempt to sign in: it may not be made for another ``wait_s`` seconds, or it counts as a failure until `delete_attempt`."""
 
     wait_s: float
     id: int = 0
@@ -54,10 +54,10 @@ def begin_attempt(database: Database, name: str, address: str) -> SignInAttempt:
         return SignInAttempt(0.0, int(connection.execute(_ADD, {"name": values["name"], "address": address}).scalar_one()))
 
 
-def forget_attempt(database: Database, attempt: SignInAttempt) -> None:
-    """Take back the failure that `begin_attempt` has counted: the password was right."""
+def delete_attempt(database: Database, attempt: SignInAttempt) -> None:
+    """Delete the failure that `begin_attempt` has counted: the password was right."""
     with database.begin() as connection:
-        connection.execute(_FORGET, {"id": attempt.id})
+        connection.execute(_DELETE, {"id": attempt.id})
 
 
 def record_failure(database: Database, address: str, *, user_id: int | None) -> None:

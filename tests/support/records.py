@@ -32,6 +32,7 @@ from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
 from db.jobs.job_records import ClaimedJob, JobPlan, StoredObject, Timings
+from db.listings.deliveries import list_deliveries
 from db.receive import admission
 from db.receive.admission import Admission
 from db.receive.associations import open_association
@@ -200,3 +201,13 @@ def run(database: Database, statement: str) -> None:
     """Execute a statement."""
     with database.begin() as connection:
         connection.execute(text(statement))
+
+
+def job_state(database: Database) -> str:
+    """Return the state of the first job."""
+    return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
+
+
+def delivery_states(database: Database) -> dict[str, str]:
+    """Return the state of the delivery to each destination."""
+    return {row["destination"]: row["state"] for row in list_deliveries(database)}

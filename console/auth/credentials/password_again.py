@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from console.auth.credentials.passwords import check_password, waiting_message
-from db.accounts.sign_in_limits import begin_attempt, forget_attempt, record_failure
+from db.accounts.sign_in_limits import begin_attempt, delete_attempt, record_failure
 from db.accounts.users import User
 from db.engine import Database
 
@@ -22,7 +22,7 @@ def refused_password(database: Database, user: User, password: str, address: str
     if attempt.wait_s > 0:
         return RefusedPassword(429, waiting_message(attempt.wait_s))
     if check_password(user.password_hash, password):
-        forget_attempt(database, attempt)
+        delete_attempt(database, attempt)
         return None
     record_failure(database, address, user_id=user.id)
     return RefusedPassword(422, "The present password is wrong.")

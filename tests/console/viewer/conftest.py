@@ -11,6 +11,9 @@ import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
+from console.viewer.render_cache import RenderCache
+from console.viewer.render_pool import RenderPool
+from core.settings.web.viewer import ViewerSection
 from db.blobs.store import Blobs
 from db.engine import Database
 from deploy.demo.synthetic.chest import make_chest, write_chest
@@ -79,3 +82,11 @@ def page(node: ViewerNode, chromium: Chromium) -> Iterator[Page]:
     yield page
     page.close()
     assert not errors
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[RenderPool]:
+    """A pool with the default limits."""
+    made = RenderPool(ViewerSection(), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
+    yield made
+    made.close()

@@ -3,19 +3,16 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
-import pytest
 from numpy.typing import NDArray
 
-from console.viewer.render_cache import RenderCache
 from console.viewer.render_pool import RenderOrder, RenderPool
 from console.viewer.render_process import render
-from core.settings.web.viewer import ViewerSection
 from deploy.demo.synthetic.chest import make_chest, write_chest
 from imaging.volume.volume import read_volume
 from tests.console.viewer.test_multi_frame import MR, flow, loop, order
@@ -23,14 +20,6 @@ from tests.console.viewer.test_pixels import named
 from tests.support.series import image
 
 MARK = 77  # is in no image
-
-
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[RenderPool]:
-    """A pool with the default limits."""
-    made = RenderPool(ViewerSection(), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
-    yield made
-    made.close()
 
 
 def _decode(pool: RenderPool, files: Sequence[Path], key: int) -> tuple[NDArray[np.int16], list[str]]:

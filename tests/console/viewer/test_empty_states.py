@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,14 +26,6 @@ from tests.support.viewer_units import receive_files
 def chest(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Files of a small series."""
     return write_chest(tmp_path_factory.mktemp("small"), make_chest(9, slices=12, size=64, slice_mm=5.0, diameters_mm=(20.0,)))
-
-
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[RenderPool]:
-    """A pool with the default limits."""
-    made = RenderPool(ViewerSection(), RenderCache(tmp_path / "cache", max_bytes=1 << 30, keep_s=3600))
-    yield made
-    made.close()
 
 
 def _finish(pool: RenderPool, files: list[tuple[Path, str]]) -> RenderedUnit:

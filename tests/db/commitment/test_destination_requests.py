@@ -13,7 +13,7 @@ from db.deliveries.delivery_results import record_stored
 from db.engine import Database
 from db.listings.deliveries import list_deliveries
 from db.operations import webhook_notifications
-from tests.support.records import plan, report_study, rows, run, scalar
+from tests.support.records import delivery_states, job_state, plan, report_study, rows, run, scalar
 
 TWICE = ResendPolicy(limit=2, base_s=0.0, cap_s=900.0)
 
@@ -56,21 +56,13 @@ def report(
     )
 
 
-def states(database: Database) -> dict[str, str]:
-    return {row["destination"]: row["state"] for row in list_deliveries(database)}
-
-
-def job_state(database: Database) -> str:
-    return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
-
-
 def test_delivered_only_when_every_destination_has_committed(database: Database, stored: int) -> None:
     assert job_state(database) == JobState.REPORTED
     pacs, archive = request_commitment(database, "pacs"), request_commitment(database, "archive")
     assert pacs.transaction_uid != archive.transaction_uid
     assert pacs.transaction_uid.startswith("2.25.")
     assert report(database, pacs) is ReportResult.TAKEN
-    assert states(database) == {"pacs": "committed", "archive": "stored"}
+    assert delivery_states(database) == {"pacs": "committed", "archive": "stored"}
     assert job_state(database) == JobState.REPORTED
     assert report(database, archive) is ReportResult.TAKEN
     assert job_state(database) == JobState.DELIVERED
@@ -103,7 +95,7 @@ def test_a_request_whose_sender_died_is_repeated_with_the_same_uid(database: Dat
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None, "it is leased"
     assert report(database, first) is ReportResult.TAKEN, "the report came before the request was recorded as sent"
     destination_requests.record_requested(database, second, answer_s=0)
-    assert states(database)["pacs"] == "committed"
+    assert delivery_states(database)["pacs"] == "committed"
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=9) is None
 
 
@@ -113,7 +105,7 @@ def test_an_unanswered_request_is_repeated_and_a_late_report_counts(database: Da
     assert second.transaction_uid != first.transaction_uid
     assert second.instances == first.instances
     assert report(database, first) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "committed"
+    assert delivery_states(database)["pacs"] == "committed"
     assert report(database, second) is ReportResult.TAKEN
 
 
@@ -136,7 +128,7 @@ def test_without_any_report_the_delivery_fails_and_can_be_sent_again(database: D
     assert retry_deliveries(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
     store(database)
     assert report(database, request_commitment(database)) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "committed"
+    assert delivery_states(database)["pacs"] == "committed"
 
 
 def test_a_late_report_does_not_count_for_what_a_person_has_sent_again(database: Database, stored: int) -> None:
@@ -146,9 +138,9 @@ def test_a_late_report_does_not_count_for_what_a_person_has_sent_again(database:
     assert retry_deliveries(database, [row["delivery_id"]], "admin") == [row["delivery_id"]]
     store(database)
     assert report(database, old) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
+    assert delivery_states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
     assert report(database, request_commitment(database)) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "committed"
+    assert delivery_states(database)["pacs"] == "committed"
 
 
 def test_what_is_not_committed_is_sent_again_a_limited_number_of_times(database: Database, stored: int) -> None:
@@ -171,9 +163,9 @@ def test_a_report_on_an_earlier_sending_does_not_count(database: Database, store
     assert report(database, new, committed=False) is ReportResult.TAKEN
     store(database)
     assert report(database, old) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
+    assert delivery_states(database)["pacs"] == "stored", "it was sent again since, and the later sending has to be committed"
     assert report(database, request_commitment(database)) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "committed"
+    assert delivery_states(database)["pacs"] == "committed"
 
 
 def test_what_a_report_does_not_mention_stays_open(database: Database, stored: int) -> None:
@@ -182,7 +174,7 @@ def test_what_a_report_does_not_mention_stays_open(database: Database, stored: i
         database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=["1.2.3"], failed={}, policy=TWICE
     )
     assert empty is ReportResult.TAKEN
-    assert states(database)["pacs"] == "stored"
+    assert delivery_states(database)["pacs"] == "stored"
     assert request_commitment(database).instances == request.instances
 
 
@@ -192,14 +184,14 @@ def test_only_the_destination_of_the_request_can_report(database: Database, stor
     for names, uid in ((["archive"], request.transaction_uid), ([], request.transaction_uid), (["pacs"], "2.25.1")):
         result = record_report(database, destinations=names, transaction_uid=uid, committed=uids, failed={}, policy=TWICE)
         assert result is ReportResult.UNKNOWN
-    assert states(database)["pacs"] == "stored"
+    assert delivery_states(database)["pacs"] == "stored"
 
 
 def test_deliveries_of_a_superseded_job_are_not_sent_again(database: Database, stored: int) -> None:
     request = request_commitment(database)
     run(database, "UPDATE jobs SET state = 'superseded'")
     assert report(database, request, committed=False) is ReportResult.TAKEN
-    assert states(database)["pacs"] == "withdrawn"
+    assert delivery_states(database)["pacs"] == "withdrawn"
 
 
 def test_stored_deliveries_are_done_when_commitment_is_switched_off(database: Database, stored: int) -> None:
@@ -214,9 +206,9 @@ def test_a_report_of_failure_after_commitment_was_switched_off_reopens_the_job(d
     destination_requests.stop_requesting(database, ["pacs", "archive"])
     assert job_state(database) == JobState.DELIVERED
     assert report(database, request, committed=False) is ReportResult.TAKEN
-    assert (states(database)["pacs"], job_state(database)) == ("pending", JobState.REPORTED)
+    assert (delivery_states(database)["pacs"], job_state(database)) == ("pending", JobState.REPORTED)
     store(database, commit=False)
-    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+    assert (delivery_states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
 
 
 @pytest.mark.parametrize("reported", [True, False])
@@ -228,7 +220,7 @@ def test_the_webhook_is_notified_of_what_a_destination_does_not_commit_to(databa
             report(database, request, committed=False)
             store(database)
     assert destination_requests.claim_request(database, "pacs", lease_s=60, max_attempts=3) is None
-    assert states(database)["pacs"] == "failed"
+    assert delivery_states(database)["pacs"] == "failed"
     webhook_notifications.collect_notifications(database, [WebhookEvent.FAILURE])
     delivery = scalar(database, "SELECT id FROM deliveries WHERE destination = 'pacs'")
     assert rows(database, "SELECT event, subject, details ->> 'destination' FROM notifications") == [

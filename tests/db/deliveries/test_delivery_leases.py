@@ -11,7 +11,7 @@ from db.deliveries.delivery_results import fail_delivery, hold_delivery, record_
 from db.engine import Database
 from db.jobs.job_admin import show_job
 from db.listings.deliveries import list_deliveries
-from tests.support.records import Sender, complete, plan, report_study, rows, run, scalar
+from tests.support.records import Sender, complete, delivery_states, job_state, plan, report_study, rows, run, scalar
 
 WAITS = "SELECT extract(epoch FROM next_attempt_at - changed_at) FROM deliveries ORDER BY id"
 
@@ -26,18 +26,10 @@ def claim_all(database: Database, lease_s: float = 60.0, limit: int = 10) -> lis
     return delivery_leases.claim_deliveries(database, sender="s1", lease_s=lease_s, limit=limit)
 
 
-def job_state(database: Database) -> str:
-    return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
-
-
-def states(database: Database) -> dict[str, str]:
-    return {row["destination"]: row["state"] for row in list_deliveries(database)}
-
-
 def test_a_job_is_delivered_when_the_last_destination_has_stored_it(database: Database, reported: int) -> None:
     pacs, archive = claim_all(database)
     assert (pacs.destination, pacs.attempt, pacs.kind, pacs.job_id) == ("pacs", 1, "sr", reported)
-    assert states(database) == {"pacs": "sending", "archive": "sending"}
+    assert delivery_states(database) == {"pacs": "sending", "archive": "sending"}
     record_stored(database, pacs, status=0)
     assert job_state(database) == JobState.REPORTED
     record_stored(database, archive, status=0xB000, note="coerced")
@@ -75,7 +67,7 @@ def test_failed_and_held_deliveries_wait_for_a_person(database: Database, report
     pacs, archive = claim_all(database)
     fail_delivery(database, pacs, error="SOP class not supported", status=0x0122)
     hold_delivery(database, archive, reason="accept_research is false")
-    assert states(database) == {"pacs": "failed", "archive": "held"}
+    assert delivery_states(database) == {"pacs": "failed", "archive": "held"}
     assert claim_all(database) == []
     assert job_state(database) == JobState.REPORTED
     assert retry_deliveries(database, [pacs.id, archive.id, 999], "admin") == [pacs.id, archive.id]
@@ -98,7 +90,7 @@ def test_after_a_reaped_lease_the_old_token_writes_nothing(database: Database, r
     ):
         with pytest.raises(LeaseLost):
             end()
-    assert states(database) == {"pacs": "sending", "archive": "sending"}
+    assert delivery_states(database) == {"pacs": "sending", "archive": "sending"}
     assert scalar(database, "SELECT count(*) FROM delivery_attempts WHERE result = 'lost'") == 2
 
 
@@ -123,7 +115,7 @@ def test_a_delivery_that_is_superseded_while_it_is_sent_is_not_retried(database:
     complete(database, plan(destinations=("pacs", "archive")))
     record_stored(database, pacs, status=0)
     retry_delivery_later(database, archive, error="busy", in_s=0)
-    assert states(database) == {"pacs": "stored", "archive": "withdrawn"}
+    assert delivery_states(database) == {"pacs": "stored", "archive": "withdrawn"}
     assert job_state(database) == JobState.SUPERSEDED
     assert retry_deliveries(database, [archive.id], "admin") == []
 
@@ -133,14 +125,14 @@ def test_expired_leases_of_a_superseded_job_are_withdrawn(database: Database, re
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs",)))
     delivery_leases.reap_deliveries(database)
-    assert states(database) == {"pacs": "withdrawn", "archive": "withdrawn"}
+    assert delivery_states(database) == {"pacs": "withdrawn", "archive": "withdrawn"}
 
 
 def test_a_pending_delivery_of_a_superseded_job_is_not_claimed(database: Database, reported: int) -> None:
     run(database, "UPDATE jobs SET state = 'superseded'")
     assert claim_all(database) == []
     delivery_leases.reap_deliveries(database)
-    assert set(states(database).values()) == {"withdrawn"}
+    assert set(delivery_states(database).values()) == {"withdrawn"}
 
 
 def test_a_failed_delivery_of_a_superseded_job_is_withdrawn(database: Database, reported: int) -> None:
@@ -148,11 +140,11 @@ def test_a_failed_delivery_of_a_superseded_job_is_withdrawn(database: Database, 
     for one in claim_all(database):
         fail_delivery(database, one, error="not supported", status=0x0122)
     delivery_leases.reap_deliveries(database)
-    assert set(states(database).values()) == {"failed"}
+    assert set(delivery_states(database).values()) == {"failed"}
     Sender(database).send(2)
     complete(database, plan(destinations=("pacs", "archive")))
     delivery_leases.reap_deliveries(database)
-    assert set(states(database).values()) == {"withdrawn"}
+    assert set(delivery_states(database).values()) == {"withdrawn"}
     assert scalar(database, "SELECT DISTINCT note FROM deliveries") == "superseded after it had failed: not supported"
 
 

@@ -28,8 +28,10 @@ from tests.support.records import (
     claim,
     complete,
     deliver_all,
+    delivery_states,
     finish,
     identity,
+    job_state,
     judge_finding,
     plan,
     prediction,
@@ -59,14 +61,6 @@ def give_up(database: Database, *ids: int) -> GivenUp:
     return give_up_deliveries(database, ids, actor="cli:ann", reason=REASON)
 
 
-def states(database: Database) -> dict[str, str]:
-    return {row["destination"]: row["state"] for row in list_deliveries(database)}
-
-
-def job_state(database: Database) -> str:
-    return str(scalar(database, "SELECT state FROM jobs ORDER BY id LIMIT 1"))
-
-
 def refusals(plan: list[PlannedGivingUp]) -> list[str]:
     return [row.refusal for row in plan]
 
@@ -80,7 +74,7 @@ def store_what_is_sending(database: Database) -> None:
 
 def test_what_failed_or_is_held_is_given_up_and_the_rest_decides_on_the_job(database: Database, reported: dict[str, int]) -> None:
     assert give_up(database, reported["pacs"], reported["clinic"]) == GivenUp((reported["pacs"], reported["clinic"]))
-    assert states(database) == {"pacs": "given_up", "clinic": "given_up", "archive": "sending"}
+    assert delivery_states(database) == {"pacs": "given_up", "clinic": "given_up", "archive": "sending"}
     assert job_state(database) == JobState.REPORTED
     store_what_is_sending(database)
     assert job_state(database) == JobState.DELIVERED
@@ -105,14 +99,14 @@ def test_a_job_of_which_nothing_was_stored_is_not_delivered(database: Database) 
     (one,) = delivery_leases.claim_deliveries(database, sender="s1", lease_s=60, limit=10)
     fail_delivery(database, one, error="x", status=None)
     give_up(database, one.id)
-    assert (states(database), job_state(database)) == ({"pacs": "given_up"}, JobState.REPORTED)
+    assert (delivery_states(database), job_state(database)) == ({"pacs": "given_up"}, JobState.REPORTED)
 
 
 def test_what_is_sent_or_stored_is_not_given_up_and_the_plan_says_why(database: Database, reported: dict[str, int]) -> None:
     sending = reported["archive"]
     assert refusals(plan_giving_up(database, [sending])) == ["it is being sent now; wait for the end of this attempt"]
     assert give_up(database, sending) == GivenUp()
-    assert states(database)["archive"] == "sending"
+    assert delivery_states(database)["archive"] == "sending"
     for state, columns, words in (
         ("stored", "", "the destination has it"),
         ("committed", "", "the destination has it"),
@@ -123,7 +117,7 @@ def test_what_is_sent_or_stored_is_not_given_up_and_the_plan_says_why(database: 
         (refusal,) = refusals(plan_giving_up(database, [sending]))
         assert refusal.startswith(words), (state, refusal)
         assert give_up(database, sending) == GivenUp()
-        assert states(database)["archive"] == state
+        assert delivery_states(database)["archive"] == state
     run(database, "UPDATE jobs SET state = 'superseded'")
     assert refusals(plan_giving_up(database, [reported["pacs"]])) == ["its result is superseded: the node withdraws it"]
     assert give_up(database, reported["pacs"]) == GivenUp()
@@ -186,7 +180,7 @@ def test_an_attempt_that_began_meanwhile_is_not_stopped(database: Database, repo
             wait_until("it waits", lambda: waiting.done() or bool(scalar(database, WAITS_FOR_LOCK)), every_s=0.05)
             assert not waiting.done()
         assert waiting.result(600) == GivenUp()
-    assert states(database)["archive"] == "sending"
+    assert delivery_states(database)["archive"] == "sending"
 
 
 def test_a_study_is_what_has_failed_or_is_held_of_it(database: Database, reported: dict[str, int]) -> None:
@@ -198,7 +192,7 @@ def test_a_study_is_what_has_failed_or_is_held_of_it(database: Database, reporte
     Sender(database).send(1, study="1.2.9", series="1.2.9.1")
     assert unknown(database, [ids[0]], "1.2.9", []) == [f"delivery {ids[0]} is of another study"]
     assert unknown(database, [ids[0]], "1.2.8", []) == ["there is no study 1.2.8"]
-    assert set(states(database).values()) == {"failed", "held", "sending"}, "a plan changes nothing"
+    assert set(delivery_states(database).values()) == {"failed", "held", "sending"}, "a plan changes nothing"
 
 
 def test_a_person_who_erred_has_it_sent_again(database: Database, reported: dict[str, int]) -> None:
@@ -207,7 +201,7 @@ def test_a_person_who_erred_has_it_sent_again(database: Database, reported: dict
     assert retry_deliveries(database, [reported["pacs"]], "admin") == [reported["pacs"]]
     assert job_state(database) == JobState.REPORTED
     deliver_all(database)
-    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+    assert (delivery_states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
 
 
 def test_a_resend_takes_it_by_its_number_only(database: Database, reported: dict[str, int]) -> None:
@@ -221,7 +215,7 @@ def test_a_resend_takes_it_by_its_number_only(database: Database, reported: dict
     assert resend(database, one, TARGETS, actor="cli:ann", reason="it is back").all == [reported["pacs"]]
     assert job_state(database) == JobState.REPORTED
     deliver_all(database)
-    assert (states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
+    assert (delivery_states(database)["pacs"], job_state(database)) == ("stored", JobState.DELIVERED)
 
 
 def test_a_file_that_retention_has_deleted_is_not_sent_again(database: Database, reported: dict[str, int]) -> None:
@@ -249,7 +243,7 @@ def test_a_late_commitment_report_does_not_count(database: Database) -> None:
     record_report(
         database, destinations=["pacs"], transaction_uid=request.transaction_uid, committed=[], failed={uids[0]: "x"}, policy=policy
     )
-    assert states(database) == {"pacs": "given_up"}
+    assert delivery_states(database) == {"pacs": "given_up"}
     assert job_state(database) == JobState.DELIVERED, "the destination has stored it"
 
 
@@ -343,7 +337,7 @@ def test_what_waits_for_a_verdict_is_given_up_by_its_number_and_is_not_sent_with
     (kept_back,) = plan_resend(database, ResendSelection(deliveries=(held,)), targets)
     assert kept_back.refusal == "the result waits for a clinician's verdict"
     judge_finding(database, int(str(scalar(database, "SELECT id FROM jobs"))), VerdictKind.ACCEPTED)
-    assert states(database)["clinic"] == "given_up", "a person has decided so"
+    assert delivery_states(database)["clinic"] == "given_up", "a person has decided so"
     assert retry_deliveries(database, [held], "admin") == [held]
 
 
