@@ -29,7 +29,7 @@ UNUSED = (
 # What numpy's own tests call, and lists of files that only pip reads.
 UNUSED_FILES = ("numpy/_core/_simd.*.so", "*.dist-info/RECORD")
 # Packages whose folders `tests` are deleted. Not `testing`: numpy, scipy and torch import theirs.
-TESTED = ("numpy", "scipy", "sympy", "mpmath", "networkx", "matplotlib", "psutil", "pynetdicom", "billiard", "greenlet")
+TESTED = ("numpy", "scipy", "sympy", "mpmath", "networkx", "matplotlib", "pynetdicom", "billiard", "greenlet")
 SUFFIXES = (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".a", ".c", ".cpp")
 # Extension modules of imagecodecs: decoders of imaging/pixels/codecs.py, encoders of `doctor`, and what these import.
 CODECS = frozenset({"_shared", "_shared_cython", "_imcd", "_jpeg8", "_jpegls", "_jpeg2k", "_ljpeg", "_htj2k"})
