@@ -1,7 +1,7 @@
 """Heartbeats of the processes of all roles, by the database's clock; readiness rests on them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,10 @@ _ALIVE = text("""
     WHERE at >= node_now() - make_interval(secs => :within_s) ORDER BY role, name
 """)
 _DELETE = text("DELETE FROM heartbeats WHERE role = :role AND name = :name")
+_MISSING = text("""
+    SELECT role, extract(epoch FROM node_now() - max(at))::float8 AS age_s FROM heartbeats WHERE role = ANY(:roles)
+    GROUP BY role HAVING max(at) < node_now() - make_interval(secs => :after_s) ORDER BY role
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,12 @@ def delete_heartbeat(database: Database, role: str, name: str) -> None:
     """Delete the heartbeat of a process that stops in order, so that it is not taken for missing."""
     with database.begin() as connection:
         connection.execute(_DELETE, {"role": role, "name": name})
+
+
+def missing_roles(database: Database, roles: Sequence[str], after_s: float) -> dict[str, float]:
+    """Return role -> seconds since the last heartbeat of any of its processes, where that is longer than ``after_s``.
+
+    A process that stops in order deletes its heartbeat and is not missing.
+    """
+    with database.begin() as connection:
+        return {row.role: float(row.age_s) for row in connection.execute(_MISSING, {"roles": list(roles), "after_s": after_s})}

@@ -18,7 +18,7 @@ from db.operations import alerts
 from db.operations.status import NodeStatus, node_status
 from db.operations.unrouted_sources import unrouted_sources
 from db.operations.webhook_notifications import collect_notifications
-from db.roles.missing_roles import missing_roles
+from db.roles.heartbeats import missing_roles
 from db.roles.supervised_loop import SupervisedLoop
 from dicom_node.notify.model_watch import ACCEPTANCE, DRIFT, ModelWatcher
 
