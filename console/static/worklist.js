@@ -74,3 +74,8 @@ document.body.addEventListener("htmx:afterSwap", () => {
 document.addEventListener("visibilitychange", readSoon);
 window.addEventListener("scroll", readSoon, { passive: true });
 followChanges(changed);
+// The filters may have changed since the page was made: those of the form are saved.
+document.getElementById("save-view").addEventListener("submit", (event) => {
+  const named = new FormData(document.getElementById("filters"));
+  event.target.elements.query.value = new URLSearchParams([...named].filter(([, value]) => value)).toString();
+});
