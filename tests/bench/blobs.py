@@ -11,8 +11,8 @@ from pathlib import Path
 
 from core.settings.servers import StoreSection
 from core.settings.settings import Settings
-from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.open_blobs import open_store
+from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.store import Blobs
 from dicom_node.blob_service.service import BlobService
 from tests.bench import paired_runs

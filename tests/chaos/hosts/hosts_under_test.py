@@ -7,8 +7,8 @@ from typing import Any
 
 from core.errors import StorageError
 from core.settings.servers import StoreSection
-from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.open_blobs import open_store
+from db.blobs.remote.cached_blobs import CachedBlobs
 from tests.chaos.hosts.host_node import HostNode
 from tests.chaos.hosts.network import Network, Wire
 from tests.chaos.hosts.postgres import PostgresPair

@@ -84,8 +84,8 @@ def build_examples(
         np.save(folder / "cubes.npy", np.stack(cubes))
         np.save(folder / "nodule.npy", np.array(nodule))
         note.write_text(json.dumps(wanted))
-    stored = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("cubes", "nodule")]
-    return CandidateExamples(*stored, digest)
+    cubes_file, nodule_file = (folder / f"{name}.npy" for name in ("cubes", "nodule"))
+    return CandidateExamples(np.load(cubes_file, allow_pickle=False), np.load(nodule_file, allow_pickle=False), digest)
 
 
 def find_places(values: Float, labels: npt.NDArray[np.uint8], heat: Float, rng: np.random.Generator) -> list[Place]:

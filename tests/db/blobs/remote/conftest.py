@@ -10,8 +10,8 @@ from obstore.store import S3Store
 
 from core.settings.servers import StoreSection
 from core.settings.settings import Settings
-from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.open_blobs import open_store
+from db.blobs.remote.cached_blobs import CachedBlobs
 from db.blobs.store import Blobs
 from dicom_node.blob_service.service import BlobService
 from tests.support.certificates import Authority

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import StorageError, StoreUnavailable
+from db.blobs.open_blobs import open_store
 from db.blobs.orphaned_blobs import remove_orphans
 from db.blobs.remote.cached_blobs import CachedBlobs
-from db.blobs.open_blobs import open_store
 from db.blobs.store import Blobs
 from db.engine import Database
 from tests.db.blobs.remote.conftest import OTHER_TOKEN, TOKEN, Place
