@@ -20,6 +20,7 @@ from console.auth.guard import Accounts, build_guard
 from console.auth.oidc import routes as oidc
 from console.auth.oidc.files import report_unusable_files
 from console.auth.refusals import add_refusals
+from console.bulk import routes as bulk
 from console.current_settings import CurrentSettings
 from console.dashboard import routes as dashboard
 from console.head_requests import HeadRequests
@@ -83,6 +84,7 @@ def create_app(read_snapshot: Callable[[], NodeSnapshot], accounts: Accounts, cu
     application.include_router(worklist.build_router(accounts, templates, settings.console.time_zone))
     application.include_router(audit.build_router(accounts, templates, settings))
     application.include_router(operations.build_router(accounts, templates, current))
+    application.include_router(bulk.build_router(accounts, templates, current))
     application.include_router(dashboard.build_router(accounts, templates, current))
     application.include_router(models.build_router(accounts, templates, settings))
     models_dir = settings.node.data_dir / "models"

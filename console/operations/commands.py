@@ -54,14 +54,27 @@ def ask_for_command(database: Database, form: FormData, actor: str, kinds: froze
     rule = COMMANDS[CommandKind(kind)]
     if not 1 <= len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
         raise WrongCommand("The form names nothing that this action could be applied to: reload the page and try again.")
-    if rule.needs_reason and (not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable()):
-        raise WrongCommand(f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail.")
+    if rule.needs_reason:
+        check_command_reason(reason)
     args = {"subject": subject, "reason": reason}
     for name in ("version", "to", "last"):
         args[name] = str(form.get(name, "")).strip()
         if len(args[name]) > LONGEST_NAME or (args[name] and not args[name].isprintable()):
             raise WrongCommand(f"The field {name!r} holds no name: at most {LONGEST_NAME} characters on one line.")
     return enqueue_command(database, kind, {key: value for key, value in args.items() if value}, actor)
+
+
+def check_command_reason(reason: str) -> str:
+    """Return the reason of a command, where it can be kept.
+
+    Raises
+    ------
+    WrongCommand
+        It is missing, too long, or has several lines.
+    """
+    if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise WrongCommand(f"Give a reason of 1 to {LONGEST_REASON} characters on one line: it is kept in the audit trail.")
+    return reason
 
 
 def shown_commands(database: Database, prefixes: tuple[str, ...] = ("",)) -> list[ShownCommand]:

@@ -35,7 +35,7 @@ from db.listings.jobs import list_jobs_under_way
 from db.listings.quarantine import list_quarantined
 from db.listings.studies_of_rows import studies_of_rows
 from db.listings.unrouted import list_unrouted
-from db.operations.command_kinds import CommandKind
+from db.operations.command_kinds import ON_MANY, CommandKind
 from db.operations.pauses import PauseKind, list_pauses
 from db.operations.status import node_status
 from db.operations.traffic import open_associations, refused_associations
@@ -43,9 +43,9 @@ from db.operations.webhook_notifications import list_unaccepted
 
 MOST = 50
 MOST_FILES = 8
-KINDS = frozenset(kind for kind in CommandKind if not kind.startswith(("model.", "patient.")))
+KINDS = frozenset(kind for kind in CommandKind if kind not in ON_MANY and not kind.startswith(("model.", "patient.")))
 UNDER_WAY = (JobState.QUARANTINED, JobState.FAILED, JobState.RUNNING, JobState.QUEUED)
-PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "commitment.", "notification.", "quarantine.")
+PREFIXES = ("job.", "unit.", "route.", "destination.", "delivery.", "commitment.", "notification.", "quarantine.", "retention.")
 
 
 def build_router(accounts: Accounts, templates: Jinja2Templates, current: Callable[[], Settings]) -> APIRouter:

@@ -7,13 +7,24 @@ from datetime import datetime
 from sqlalchemy import text
 
 from db import audit
+from db.bulk.row_range import WHOLE, RowRange
 from db.engine import Database
 from db.notify import notify
 
-_LIST = text("""
+_FAILED = """
     SELECT id, source, cardinality(sop_instance_uids) AS instances, attempts, received_at, answered_at AS failed_at, note
-    FROM source_commitment_requests WHERE state = 'failed' AND (CAST(:before AS bigint) IS NULL OR id < :before)
+    FROM source_commitment_requests WHERE state = 'failed'
+"""
+_LIST = text(f"""
+    {_FAILED} AND (CAST(:before AS bigint) IS NULL OR id < :before)
     ORDER BY id DESC LIMIT :limit
+""")
+_SELECTED = text(f"""
+    {_FAILED} AND (CAST(:source AS text) IS NULL OR source = :source) AND id > :after AND (:last = 0 OR id <= :last)
+    ORDER BY id LIMIT :limit
+""")
+_SOURCES = text("""
+    SELECT source, count(*) AS number FROM source_commitment_requests WHERE state = 'failed' GROUP BY source ORDER BY number DESC, source
 """)
 _RETRY = text("""
     UPDATE source_commitment_requests SET state = 'pending', attempts = 0, next_attempt_at = node_now(), answered_at = NULL, note = ''
@@ -44,6 +55,18 @@ def list_failed_reports(database: Database, *, limit: int, before: int | None = 
     """Return the reports that could not be sent, the newest request first; ``before`` continues behind the request with this number."""
     with database.begin() as connection:
         return [FailedReport(**row) for row in connection.execute(_LIST, {"limit": limit, "before": before}).mappings()]
+
+
+def select_failed_reports(database: Database, source: str, part: RowRange = WHOLE) -> list[FailedReport]:
+    """Return the reports to a source ("" is any) in a range of numbers that could not be sent, by number."""
+    with database.begin() as connection:
+        return [FailedReport(**row) for row in connection.execute(_SELECTED, {"source": source or None, **part.values()}).mappings()]
+
+
+def sources_of_failed_reports(database: Database) -> list[tuple[str, int]]:
+    """Return the sources to which reports could not be sent, and how many."""
+    with database.begin() as connection:
+        return [(row.source, row.number) for row in connection.execute(_SOURCES)]
 
 
 def retry_reports(database: Database, ids: Iterable[int], actor: str) -> list[int]:

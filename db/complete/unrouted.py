@@ -9,6 +9,8 @@ from db.engine import Database
 from db.listings.unrouted import IMAGES_REMOVED, UNROUTED
 from db.notify import notify
 
+IMAGES_DELETED = "retention has deleted images of it: send them again"
+
 # No instance was received: the times of the last one stay, so that the unit may be complete again at once. `completion.max_wait_s` begins
 # anew: by the time at which it was opened first, a series would be overdue, and `per_study = "best"` would choose it without a comparison
 # with the others, which are routed again at the same time and whose images may have to be searched for lungs before.

@@ -59,12 +59,17 @@ def resend(database: Database, selection: ResendSelection, targets: ResendTarget
         jobs = sorted({row.job_id for row in read_plan(connection, selection, targets) if not row.refusal})
     done = Resent()
     for job in jobs:
-        with database.begin() as connection:
-            lock_jobs(connection, [job])
-            plan = [row for row in read_plan(connection, replace(selection, jobs=(job,)), targets) if not row.refusal]
-            more = _resend_result(connection, job, plan, actor=actor, reason=reason)
-            done = Resent(done.again + more.again, done.first + more.first)
+        more = resend_selected(database, selection, job, targets, actor=actor, reason=reason)
+        done = Resent(done.again + more.again, done.first + more.first)
     return done
+
+
+def resend_selected(database: Database, selection: ResendSelection, job: int, targets: ResendTargets, *, actor: str, reason: str) -> Resent:
+    """Make the selected objects of one result due now, in one transaction; return the numbers of their deliveries."""
+    with database.begin() as connection:
+        lock_jobs(connection, [job])
+        plan = [row for row in read_plan(connection, replace(selection, jobs=(job,)), targets) if not row.refusal]
+        return _resend_result(connection, job, plan, actor=actor, reason=reason)
 
 
 def _resend_result(connection: Connection, job: int, plan: Sequence[PlannedSending], *, actor: str, reason: str) -> Resent:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from core.policy.result_profiles import REPORT_ONLY, ResultObjectRow, ResultProfiles, select_for_destination
 from core.settings.settings import Settings
 from core.states import DONE_DELIVERY_STATES, DeliveryState, ResultKind
+from db.bulk.row_range import WHOLE, RowRange
 from db.engine import Database
 
 # Of a study or a time range: held deliveries were stopped by a rule and given up ones by a person, who releases each of them.
@@ -28,21 +29,26 @@ _RANGE = """
     (CAST(:study AS text) IS NULL OR st.study_instance_uid = :study)
     AND (CAST(:since AS timestamptz) IS NULL OR {at} >= :since) AND (CAST(:until AS timestamptz) IS NULL OR {at} < :until)
 """
+_PART = "j.id > :after AND (:last = 0 OR j.id <= :last)"
+# `place` counts the results, so that a part of a selection has whole results.
 _DELIVERIES = text(f"""
-    SELECT d.id AS delivery_id, d.destination, d.state, d.note, d.awaiting_verdict, {_OBJECT}
+    SELECT * FROM (
+    SELECT d.id AS delivery_id, d.destination, d.state, d.note, d.awaiting_verdict, {_OBJECT}, dense_rank() OVER (ORDER BY j.id) AS place
     FROM deliveries d JOIN reports r ON r.id = d.report_id JOIN {_FROM_JOBS.replace("jobs j", "jobs j ON j.id = d.job_id", 1)}
     WHERE (CAST(:deliveries AS bigint[]) IS NULL OR d.id = ANY(:deliveries)) AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))
       AND (CAST(:deliveries AS bigint[]) IS NOT NULL OR (d.state = ANY(:swept) AND j.state <> 'superseded'))
+      AND (CAST(:destination AS text) IS NULL OR d.destination = :destination) AND {_PART}
       AND {_RANGE.format(at="coalesce(d.stored_at, d.created_at)")}
-    ORDER BY j.id, d.id
+    ) AS found WHERE CAST(:limit AS bigint) IS NULL OR place <= :limit ORDER BY job_id, delivery_id
 """)
 _JOBS = text(f"""
     SELECT j.id FROM {_FROM_JOBS}
     WHERE (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))
       AND (CAST(:deliveries AS bigint[]) IS NULL OR j.id IN (SELECT d.job_id FROM deliveries d WHERE d.id = ANY(:deliveries)))
       AND (CAST(:jobs AS bigint[]) IS NOT NULL OR (j.outcome IS NOT NULL AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled')))
+      AND {_PART}
       AND {_RANGE.format(at="j.reported_at")}
-    ORDER BY j.id
+    ORDER BY j.id LIMIT :limit
 """)
 _RESULTS = text(f"""
     SELECT d.id AS delivery_id, d.state, d.note, coalesce(d.awaiting_verdict, false) AS awaiting_verdict, {_OBJECT}
@@ -71,6 +77,8 @@ class ResendSelection:
         The destination that receives the selected results; "": each object goes to where it was sent.
     missing
         With ``to``: only what the destination has not stored.
+    destination
+        Without ``to``: only what was sent to this destination; "": all.
     """
 
     deliveries: tuple[int, ...] = ()
@@ -80,6 +88,7 @@ class ResendSelection:
     until: datetime | None = None
     to: str = ""
     missing: bool = False
+    destination: str = ""
 
     @property
     def everything(self) -> bool:
@@ -124,13 +133,16 @@ class PlannedSending:
         return "send" if self.delivery_id is None else "send again"
 
 
-def plan_resend(database: Database, selection: ResendSelection, targets: ResendTargets) -> list[PlannedSending]:
-    """Return what would be sent and what would not, in the order of jobs and deliveries. Nothing is changed."""
+def plan_resend(database: Database, selection: ResendSelection, targets: ResendTargets, part: RowRange = WHOLE) -> list[PlannedSending]:
+    """Return what would be sent and what would not, in the order of jobs and deliveries. Nothing is changed.
+
+    ``part``: of the selected results, by the numbers of their jobs.
+    """
     with database.begin() as connection:
-        return read_plan(connection, selection, targets)
+        return read_plan(connection, selection, targets, part)
 
 
-def read_plan(connection: Connection, selection: ResendSelection, targets: ResendTargets) -> list[PlannedSending]:
+def read_plan(connection: Connection, selection: ResendSelection, targets: ResendTargets, part: RowRange = WHOLE) -> list[PlannedSending]:
     """Return the plan in the transaction of the caller."""
     values = {
         "deliveries": list(selection.deliveries) or None,
@@ -138,6 +150,8 @@ def read_plan(connection: Connection, selection: ResendSelection, targets: Resen
         "study": selection.study or None,
         "since": selection.since,
         "until": selection.until,
+        "destination": selection.destination or None,
+        **part.values(),
     }
     if not selection.to:
         found = connection.execute(_DELIVERIES, values | {"swept": [state.value for state in _SWEPT]}).all()

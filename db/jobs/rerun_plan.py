@@ -1,6 +1,6 @@
 """Plans which jobs a person has run again, on which version of their model, and why others cannot be; and carries the plan out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.errors import NodeError
+from db.bulk.row_range import WHOLE, RowRange
 from db.engine import Database
 from db.jobs.rerun import RerunTarget, rerun_job
 
@@ -24,9 +25,11 @@ _FOUND = text("""
            OR (j.outcome IS NOT NULL AND NOT j.shadow AND j.state NOT IN ('superseded', 'cancelled', 'running')))
       AND (CAST(:study AS text) IS NULL OR st.study_instance_uid = :study)
       AND (CAST(:model AS text) IS NULL OR j.model = :model)
+      AND (CAST(:made_by AS text) IS NULL OR j.model_version = :made_by)
       AND (CAST(:since AS timestamptz) IS NULL OR j.reported_at >= :since)
       AND (CAST(:until AS timestamptz) IS NULL OR j.reported_at < :until)
-    ORDER BY j.id
+      AND j.id > :after AND (:last = 0 OR j.id <= :last)
+    ORDER BY j.id LIMIT :limit
 """)
 
 _KNOWN = text("""
@@ -44,7 +47,7 @@ class RerunSelection:
     """The jobs that a person wants to run again. All given conditions apply; empty ones are not conditions.
 
     ``since`` and ``until`` (excluded) are compared with the time of the result. ``to``: destinations that receive the new results besides
-    those that received the first ones.
+    those that received the first ones. ``made_by``: the version that made the result.
     """
 
     jobs: tuple[int, ...] = ()
@@ -53,11 +56,12 @@ class RerunSelection:
     until: datetime | None = None
     model: str = ""
     to: tuple[str, ...] = ()
+    made_by: str = ""
 
     @property
     def everything(self) -> bool:
         """Whether no condition is given."""
-        return not (self.jobs or self.study or self.since)
+        return not (self.jobs or self.study or self.since or self.made_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +102,35 @@ def unselected_jobs(database: Database, selection: RerunSelection, plan: Iterabl
     return found
 
 
-def plan_reruns(database: Database, selection: RerunSelection, find: FindVersion) -> list[PlannedRun]:
-    """Return what would run again and what would not, by job. Nothing is changed."""
+def plan_reruns(database: Database, selection: RerunSelection, find: FindVersion, part: RowRange = WHOLE) -> list[PlannedRun]:
+    """Return what would run again and what would not, by job, of the jobs in a range of numbers. Nothing is changed."""
     with database.begin() as connection:
-        return _read(connection, selection, find)
+        return _read(connection, selection, find, part)
 
 
 def rerun(database: Database, selection: RerunSelection, find: FindVersion, *, actor: str, reason: str) -> list[int]:
     """Run the selected jobs again; return the numbers of the new jobs. Each job is one transaction; those that cannot run are left."""
-    done = []
-    for row in plan_reruns(database, selection, find):
-        if row.target is None or row.refusal:
-            continue
-        with database.begin() as connection:
-            new = rerun_job(connection, row.job_id, row.target, actor=actor, reason=reason, added=selection.to)
-        if new is not None:
-            done.append(new)
-    return done
+    plan = plan_reruns(database, selection, find)
+    return [new for row in plan if (new := run_planned(database, row, actor=actor, reason=reason, added=selection.to)) is not None]
 
 
-def _read(connection: Connection, selection: RerunSelection, find: FindVersion) -> list[PlannedRun]:
+def run_planned(database: Database, row: PlannedRun, *, actor: str, reason: str, added: Sequence[str] = ()) -> int | None:
+    """Run one job of a plan again; return the number of the new job. None if the plan or its present state refuses it."""
+    if row.target is None or row.refusal:
+        return None
+    with database.begin() as connection:
+        return rerun_job(connection, row.job_id, row.target, actor=actor, reason=reason, added=added)
+
+
+def _read(connection: Connection, selection: RerunSelection, find: FindVersion, part: RowRange) -> list[PlannedRun]:
     values = {
         "jobs": list(selection.jobs) or None,
         "study": selection.study or None,
         "model": selection.model or None,
+        "made_by": selection.made_by or None,
         "since": selection.since,
         "until": selection.until,
+        **part.values(),
     }
     rows = connection.execute(_FOUND, values).all()
     versions = {name: _found_version(find, name) for name in sorted({row.model for row in rows})}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from db.bulk.row_range import WHOLE, RowRange
 from db.listings.place import ListPlace, place_values
 from db.listings.reader import Reader
 
@@ -12,6 +13,16 @@ _LIST = f"""
     FROM quarantine
     WHERE CAST(%(before_at)s AS timestamptz) IS NULL OR (last_at, id) < (CAST(%(before_at)s AS timestamptz), CAST(%(before_id)s AS bigint))
     ORDER BY last_at DESC, id DESC LIMIT %(limit)s
+"""
+_SELECTED = f"""
+    SELECT {COLUMNS} FROM quarantine
+    WHERE (CAST(%(cause)s AS text) IS NULL OR reason = %(cause)s) AND (CAST(%(source)s AS text) IS NULL OR source = %(source)s)
+      AND id > %(after)s AND (%(last)s = 0 OR id <= %(last)s)
+    ORDER BY id LIMIT %(limit)s
+"""
+_CAUSES = """
+    SELECT reason AS cause, source, count(*) AS number FROM quarantine
+    GROUP BY reason, source ORDER BY number DESC, reason, source LIMIT %(limit)s
 """
 
 
@@ -45,3 +56,31 @@ def list_quarantined(reader: Reader, limit: int = 100, *, before: ListPlace | No
 def count_quarantined(reader: Reader) -> int:
     """Return how many refused data sets are stored."""
     return int(reader.read("SELECT count(*) AS number FROM quarantine", {})[0]["number"])
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineSelection:
+    """Refused data sets that a person wants to be checked again: with the reason ``cause``, of a source; "" is any."""
+
+    cause: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalCause:
+    """How many data sets of a source were refused with the same reason."""
+
+    cause: str
+    source: str
+    number: int
+
+
+def select_quarantined(reader: Reader, selection: QuarantineSelection, part: RowRange = WHOLE) -> list[QuarantinedItem]:
+    """Return the selected items in a range of numbers, by number."""
+    values = {"cause": selection.cause or None, "source": selection.source or None, **part.values()}
+    return [QuarantinedItem(**row) for row in reader.read(_SELECTED, values)]
+
+
+def refusal_causes(reader: Reader, *, limit: int) -> list[RefusalCause]:
+    """Return the most frequent reasons for which data sets were refused, by source."""
+    return [RefusalCause(**row) for row in reader.read(_CAUSES, {"limit": limit})]

@@ -6,6 +6,7 @@ its result.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -76,6 +77,17 @@ class RemovedObjects:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class DueUnit:
+    """A unit of which a rule would remove files, and how many."""
+
+    unit_id: int
+    study_instance_uid: str
+    completed_at: datetime
+    objects: int
+    size_bytes: int
+
+
 def retention_rules(policy: RetentionSection) -> tuple[RetentionRule, ...]:
     """Return the rules that are switched on (their days are more than 0)."""
     all_rules = (
@@ -95,6 +107,19 @@ def plan_removal(database: Database, rule: RetentionRule, *, limit: int | None =
     with database.begin() as connection:
         row = connection.execute(query, {"days": rule.days, "limit": limit}).one()
     return RemovedObjects(rule.name, rule.days, int(row.units), int(row.objects), int(row.size_bytes))
+
+
+def due_units(database: Database, rule: RetentionRule, *, limit: int) -> list[DueUnit]:
+    """Return the first units of which the rule would remove files, in the order in which it does."""
+    query = text(f"""
+        SELECT u.id AS unit_id, st.study_instance_uid, u.completed_at, count(found.id) AS objects,
+               sum(found.size_bytes)::bigint AS size_bytes
+        FROM ({_due_units(rule)}) AS due JOIN units u ON u.id = due.id JOIN series se ON se.id = u.series_id
+        JOIN studies st ON st.id = se.study_id CROSS JOIN LATERAL ({rule.objects.format(of="= due.id")}) AS found
+        GROUP BY u.id, st.study_instance_uid ORDER BY u.completed_at, u.id
+    """)
+    with database.begin() as connection:
+        return [DueUnit(**row) for row in connection.execute(query, {"days": rule.days, "limit": limit}).mappings()]
 
 
 def apply_rule(database: Database, blobs: Blobs, rule: RetentionRule, *, actor: str, limit: int) -> RemovedObjects:

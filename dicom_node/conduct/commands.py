@@ -1,4 +1,4 @@
-"""Commands of people that the conductor carries out: on jobs, units, routes and models, and the erasure of a person."""
+"""Commands of people that the conductor carries out: on jobs, units, routes and models, retention, and the erasure of a person."""
 
 from collections.abc import Mapping
 
@@ -13,6 +13,7 @@ from db.operations.command_kinds import CommandKind
 from db.operations.pauses import PauseKind
 from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
+from dicom_node.conduct.bulk_commands import BulkCommands
 from dicom_node.conduct.model_commands import ModelCommands
 from dicom_node.conduct.model_versions import rerun_versions
 from dicom_node.erasure.command import PersonCommands
@@ -31,6 +32,7 @@ def command_handlers(settings: Settings, database: Database) -> Mapping[str, Han
         CommandKind.UNIT_REQUEUE: own.route_again,
         CommandKind.ROUTE_PAUSE: pauses.pause,
         CommandKind.ROUTE_RESUME: pauses.resume,
+        **BulkCommands(settings, database).handlers(),
         **ModelCommands(settings, database).handlers(),
         **PersonCommands(settings, database).handlers(),
     }

@@ -17,6 +17,7 @@ from db.operations.pauses import PauseKind
 from db.operations.webhook_notifications import post_again
 from db.roles.command_runner import Handler, numbers, require_done, require_number, summarise
 from db.roles.commands import ClaimedCommand
+from dicom_node.deliver.bulk_commands import BulkDeliveryCommands
 from dicom_node.deliver.transports import echo
 from dicom_node.pause_commands import PauseCommands
 
@@ -42,6 +43,7 @@ class DestinationCommands:
             CommandKind.COMMITMENT_RETRY: self.report_again,
             CommandKind.COMMITMENT_GIVE_UP: self.give_up_report,
             CommandKind.NOTIFICATION_RETRY: self.post_again,
+            **BulkDeliveryCommands(self._settings, self._database).handlers(),
         }
 
     def echo(self, command: ClaimedCommand) -> str:

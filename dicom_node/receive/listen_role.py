@@ -7,21 +7,27 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 import structlog
 
 from core import process_memory
+from core.counted import counted
+from core.errors import ConfigurationError, IntakeError
 from core.logs import configure_logging
 from core.settings.settings import Settings
 from db.blobs.open_blobs import open_blobs
 from db.blobs.store import Blobs
+from db.bulk.arguments import quarantine_selection
+from db.bulk.turns import CHANGED_ONE, TURN_S, BatchResult, BulkWork, work_in_turns
 from db.engine import Database
+from db.listings.quarantine import QuarantinedItem, select_quarantined
 from db.operations.command_kinds import CommandKind
-from db.roles.command_runner import CommandRunner, Handler, require_number
+from db.roles.command_runner import CommandRunner, Handler, Unfinished, require_number
 from db.roles.commands import ClaimedCommand
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.uploads import shared_folder
@@ -84,7 +90,7 @@ def run(
         listener.drain(DRAIN_TIMEOUT_S)
 
 
-def command_handlers(settings: Settings, database: Database, blobs: Blobs) -> Mapping[str, Handler]:
+def command_handlers(settings: Settings, database: Database, blobs: Blobs, turn_s: float = TURN_S) -> Mapping[str, Handler]:
     """Return the handlers of the kinds that the role ``listen`` owns."""
     intake = Intake(settings, database, blobs)
 
@@ -92,7 +98,27 @@ def command_handlers(settings: Settings, database: Database, blobs: Blobs) -> Ma
         id = require_number(command)
         return f"item {id} is received: {intake.readmit(id, actor=command.actor).result.value}"
 
-    return {CommandKind.QUARANTINE_REQUEUE: receive_again}
+    def readmit(rows: Sequence[QuarantinedItem], actor: str) -> BatchResult:
+        (item,) = rows
+        try:
+            intake.readmit(item.id, actor=actor)
+        except IntakeError as error:
+            return BatchResult(refused=[f"refused again, {error}"])
+        except ConfigurationError:  # received meanwhile, or dropped by the limit of the quarantine
+            return BatchResult(refused=[CHANGED_ONE])
+        return BatchResult(1)
+
+    def receive_many_again(command: ClaimedCommand) -> str | Unfinished:
+        selection = quarantine_selection(command.args)
+        work: BulkWork[QuarantinedItem] = BulkWork(
+            plan=lambda part: select_quarantined(database, selection, part),
+            number=lambda item: item.id,
+            act=partial(readmit, actor=command.actor),
+            in_words=lambda count: f"{counted(count, 'data set is', 'data sets are')} received",
+        )
+        return work_in_turns(command, work, turn_s=turn_s)
+
+    return {CommandKind.QUARANTINE_REQUEUE: receive_again, CommandKind.QUARANTINE_REQUEUE_MANY: receive_many_again}
 
 
 class ChildListeners:

@@ -171,6 +171,8 @@ def test_pages_of_people_have_no_barrier(opened: tuple[BrowserContext, BrowserCo
             "/studies/5",
             "/audit/patient?patient_id=P-1001",
             "/patients?patient_id=P-1001",
+            "/operations/results/send?destination=pacs&since=2020-01-01T00:00",
+            "/operations/results/run?since=2020-01-01T00:00",
             "/studies/999999",
             "/no-such-page",
         ],

@@ -16,11 +16,13 @@ from db.audit_search import known_actions, search_events
 from db.complete import units
 from db.deliveries import delivery_leases
 from db.deliveries.giving_up import count_undelivered
+from db.deliveries.retry_plan import FailedDeliveries, delivery_causes, plan_retry
 from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.job_admin import show_job
 from db.jobs.prior_results import choose_prior_results, read_prior_results
+from db.jobs.requeue_plan import FailedSelection, failure_causes, plan_requeue
 from db.listings.deliveries import count_stopped_deliveries, list_deliveries
 from db.listings.jobs import list_jobs
 from db.operations import results_export
@@ -150,10 +152,14 @@ def frequent_queries(database: Database) -> dict[str, Callable[[], Any]]:
         "console: audit events of one patient": lambda: search_events(database, AuditFilter(patient_id="P17")),
         "console: the last 50 jobs": lambda: list_jobs(database, limit=50),
         "console: failed jobs (there are none)": lambda: list_jobs(database, state="failed", limit=50),
+        "console: failed jobs that would be requeued (there are none)": lambda: plan_requeue(database, FailedSelection()),
+        "console: reasons for which jobs have failed (there are none)": lambda: failure_causes(database, limit=100),
         "console: one job": lambda: show_job(database, newest),
         "console: the last 50 deliveries": lambda: list_deliveries(database, limit=50),
         "console: failed deliveries (there are none)": lambda: list_deliveries(database, state="failed", limit=50),
         "console: failed deliveries of a destination": lambda: list_deliveries(database, state="failed", destination="pacs", limit=50),
+        "console: failed deliveries that would be sent again (there are none)": lambda: plan_retry(database, FailedDeliveries()),
+        "console: reasons for which deliveries have failed (there are none)": lambda: delivery_causes(database, limit=100),
         "console: what waits for each destination": lambda: count_undelivered(database),
         "doctor: deliveries that failed or are held": lambda: count_stopped_deliveries(database),
         "one person: what an erasure would delete": lambda: plan_erasure(database, PatientKey("P17")),

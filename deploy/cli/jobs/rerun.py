@@ -33,12 +33,16 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+MadeBy = Annotated[
+    str, typer.Option("--made-by", metavar="VERSION", help="only results that this version of the model made", show_default=False)
+]
 AddedDestination = Annotated[str, typer.Option("--to", metavar="NAME", help="a further destination of the results", show_default=False)]
 
 
 def rerun_jobs(
-    ids: JobArguments = None, study: Study = "", since: Since = None, until: Until = None, model: Model = "", to: AddedDestination = "",
-    reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None, as_json: AsJson = False,
+    ids: JobArguments = None, study: Study = "", since: Since = None, until: Until = None, model: Model = "", made_by: MadeBy = "",
+    to: AddedDestination = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run jobs again that have a result, also delivered ones.
 
@@ -54,7 +58,7 @@ def rerun_jobs(
     manner.check()
     name, _, version = model.rpartition("@")
     selection = RerunSelection(
-        tuple(ids or ()), study, parse_time(since), parse_time(until, "--until"), name, (to,) if to else ()
+        tuple(ids or ()), study, parse_time(since), parse_time(until, "--until"), name, (to,) if to else (), made_by
     )  # fmt: skip
     require_selection(selection.everything)
     with open_database(config) as (settings, database):

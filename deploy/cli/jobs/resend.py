@@ -29,12 +29,13 @@ DeliveryIds = Annotated[
 JobIds = Annotated[list[int] | None, typer.Option("--job", metavar="ID", max=MOST_ID, help="all objects of these jobs", show_default=False)]
 To = Annotated[str, typer.Option("--to", metavar="NAME", help="destination that receives the selected results", show_default=False)]
 Missing = Annotated[bool, typer.Option("--missing", help="with --to: only what the destination has not stored yet")]
+At = Annotated[str, typer.Option("--destination", metavar="NAME", help="only what was sent to this destination", show_default=False)]
 
 
 def resend_deliveries(
     ids: DeliveryIds = None, job: JobIds = None, study: Study = "", since: Since = None, until: Until = None, to: To = "",
-    missing: Missing = False, reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False, config: Config = None,
-    as_json: AsJson = False,
+    missing: Missing = False, destination: At = "", reason: ReasonOption = "", dry_run: DryRun = False, yes: Yes = False,
+    config: Config = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send results again, also what was stored or committed.
 
@@ -49,8 +50,10 @@ def resend_deliveries(
     manner.check()
     if missing and not to:
         raise ConfigurationError("--missing compares with one destination", hint="add --to NAME")
+    if destination and to:
+        raise ConfigurationError("--destination selects what was sent there, --to sends results elsewhere", hint="give one of them")
     selection = ResendSelection(
-        tuple(ids or ()), tuple(job or ()), study, parse_time(since), parse_time(until, "--until"), to, missing
+        tuple(ids or ()), tuple(job or ()), study, parse_time(since), parse_time(until, "--until"), to, missing, destination
     )  # fmt: skip
     require_selection(selection.everything)
     with open_database(config) as (settings, database):

@@ -32,24 +32,17 @@ def run(
     """
     from db.blobs import orphaned_blobs, removals
     from db.blobs.open_blobs import open_blobs
-    from db.commitment import expiry
-    from db.operations import retention
+    from db.bulk.retention_run import apply_kind, plan_kind, retention_kinds
 
     with open_database(config) as (settings, database):
         policy, blobs = settings.retention, open_blobs(settings)
-        rules = retention.retention_rules(policy)
+        kinds = retention_kinds(policy)
         if dry_run:
-            found = [retention.plan_removal(database, kind, limit=limit) for kind in rules]
+            found = [plan_kind(database, policy, kind, limit=limit) for kind in kinds]
         else:
-            found = [retention.apply_rule(database, blobs, kind, actor=operator_name(), limit=limit) for kind in rules]
+            found = [apply_kind(database, blobs, policy, kind, actor=operator_name(), limit=limit) for kind in kinds]
             removals.remove_blobs(database, blobs)  # finishes what an interrupted run had begun, also where no rule is enabled
         rows = [asdict(one) for one in found]
-        if policy.records_days:
-            if dry_run:
-                count = min(limit, expiry.count_expired(database, policy.records_days))
-            else:
-                count = expiry.delete_expired(database, policy.records_days, actor=operator_name(), limit=limit)
-            rows.append({"kind": "records", "days": policy.records_days, "units": 0, "objects": count, "size_bytes": 0})
         if policy.strays_days:
             if dry_run:
                 files, size = orphaned_blobs.count_orphans(database, blobs, policy.strays_days, limit=limit)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from core.states import JobState, ResultKind
+from db.bulk.row_range import RowRange
 from db.commitment import destination_reports, destination_requests
 from db.deliveries import delivery_leases
 from db.deliveries.delivery_results import record_stored
@@ -15,7 +16,7 @@ from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.finish import commit_result
 from tests.db.jobs.test_added_destinations import result_objects
-from tests.support.records import Sender, claim, complete, deliver_all, identity, plan, prediction, rows, run, scalar, timings
+from tests.support.records import Sender, claim, complete, deliver_all, finish, identity, plan, prediction, rows, run, scalar, timings
 
 SR, SEG, PDF = ResultKind.SR, ResultKind.SEG, ResultKind.PDF
 TARGETS = ResendTargets(
@@ -83,6 +84,27 @@ def test_by_number_and_by_time(database: Database, delivered: int) -> None:
     assert len(plan_resend(database, ResendSelection(since=now - timedelta(hours=1)), TARGETS)) == 2
     absent = ResendSelection(deliveries=(999,))
     assert unselected(database, absent, plan_resend(database, absent, TARGETS)) == ["there is no delivery 999"]
+
+
+def test_of_one_destination_and_in_parts(database: Database, delivered: int) -> None:
+    """A part has whole results."""
+    sent = ResendSelection(since=database.now() - timedelta(hours=1))
+    assert len(plan_resend(database, replace(sent, destination="pacs"), TARGETS)) == 2
+    assert plan_resend(database, replace(sent, destination="later"), TARGETS) == []
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1")
+    (second,) = complete(database, plan(destinations=("pacs", "clinic")), study="1.2.9") or []
+    finish(database, claim(database))
+    deliver_all(database)
+
+    def jobs(selection: ResendSelection, part: RowRange) -> list[int]:
+        return [row.job_id for row in plan_resend(database, selection, TARGETS, part)]
+
+    assert jobs(sent, RowRange(limit=1)) == [delivered, delivered]
+    assert jobs(sent, RowRange(after=delivered, limit=1)) == [second, second]
+    assert jobs(replace(sent, destination="clinic"), RowRange()) == [second]
+    for selection in (sent, replace(sent, to="later")):
+        assert set(jobs(selection, RowRange(last=delivered))) == {delivered}
+        assert set(jobs(selection, RowRange(limit=1))) == {delivered}
 
 
 def test_a_destination_added_later_receives_existing_results_once(database: Database, delivered: int) -> None:

@@ -1,12 +1,14 @@
 """Jobs with a result that a person runs again: on the same or another version, as new objects that supersede the old ones."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from core.errors import ModelError
 from core.states import JobState
 from core.uids import job_key
+from db.bulk.row_range import RowRange
 from db.engine import Database
 from db.jobs.claim import claim_jobs
 from db.jobs.job_admin import show_job
@@ -69,6 +71,19 @@ def test_a_delivered_job_runs_again_and_is_superseded(database: Database, delive
         database, "SELECT actor, details ->> 'reason', details ->> 'version' FROM audit_events WHERE action = 'job.rerun'"
     )
     assert (actor, reason, version) == ("cli:ann", "a test", target.version)
+
+
+def test_of_one_version_and_in_parts(database: Database, delivered: int) -> None:
+    Sender(database).send(1, study="1.2.9", series="1.2.9.1")
+    (second,) = complete(database, plan(), study="1.2.9") or []
+    finish(database, claim(database))
+    run(database, f"UPDATE jobs SET model_version = '0.9' WHERE id = {second}")
+    assert [row.job_id for row in planned(database, OTHER, RerunSelection(made_by="0.9"))] == [second]
+    assert [row.job_id for row in planned(database, OTHER, RerunSelection(made_by="1.0", model="lung_nodule_ct"))] == [delivered]
+    every = RerunSelection(since=database.now() - timedelta(hours=1))
+    for part, jobs in ((RowRange(limit=1), [delivered]), (RowRange(after=delivered), [second]), (RowRange(last=delivered), [delivered])):
+        assert [row.job_id for row in plan_reruns(database, every, lambda _: OTHER, part)] == jobs
+    assert not RerunSelection(made_by="0.9").everything
 
 
 def test_destinations_are_added(database: Database, delivered: int) -> None:

@@ -73,6 +73,7 @@ def roles(database: Database, config: Path) -> Iterator[Settings]:
         (["deliveries", "resend", "1", "--reason", "lost"], "add --yes"),
         (["deliveries", "resend", "--dry-run"], "give ids, --study or --since"),
         (["deliveries", "resend", "1", "--missing", "--dry-run"], "add --to"),
+        (["deliveries", "resend", "1", "--destination", "pacs", "--to", "later", "--dry-run"], "give one of them"),
         (["deliveries", "resend", "1", "--to", "nowhere", "--dry-run"], "there are: pacs, later"),
         (["deliveries", "give-up", "1"], "a reason is missing"),
         (["deliveries", "give-up", "--dry-run"], "give ids, --study or --to"),
@@ -99,6 +100,9 @@ def test_resend(database: Database, config: Path, delivered: int, roles: Setting
     shown = capsys.readouterr().err
     assert "would be sent: 1 of 1 objects" in shown
     assert "send again" in shown
+    for destination, objects in (("pacs", 1), ("later", 0)):
+        assert run(["deliveries", "resend", "--destination", destination, "--since", "2020-01-01", "--dry-run", *where]) == 0
+        assert f"would be sent: {objects} of {objects} objects" in capsys.readouterr().err
     assert scalar(database, "SELECT count(*) FROM commands") == 0
     assert run(["deliveries", "resend", "--study", "1.2.3", "--reason", "the archive lost it", "--yes", "--json", *where]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -162,6 +166,9 @@ def test_rerun(database: Database, config: Path, delivered: int, roles: Settings
     (planned,) = json.loads(capsys.readouterr().out)["planned"]
     assert planned["action"] == f"run on {version}, supersede the result of 1.0"
     assert scalar(database, "SELECT count(*) FROM jobs") == 1
+    for made_by, jobs in (("1.0", [delivered]), ("0.9", [])):
+        assert run(["jobs", "rerun", "--made-by", made_by, "--dry-run", "--json", *where]) == 0
+        assert [row["job_id"] for row in json.loads(capsys.readouterr().out)["planned"]] == jobs
     assert run(["jobs", "rerun", str(delivered), "--model", "9.9.9", "--reason", "x", "--yes", *where]) == 1
     assert "no version of lung_nodule_ct is 9.9.9" in capsys.readouterr().err
     assert run(["jobs", "rerun", str(delivered), "--to", "later", "--reason", "a better model", "--yes", *where]) == 0
