@@ -24,8 +24,8 @@ from training.dermoscopy.ham10000.split import held_out, set_aside
 from training.federated.clear_start import HeldOutFeatures, HeldOutLogits, write_clear_start
 from training.federated.local_training import load_ensemble, shared_tensors, train_locally
 from training.federated.plan import ALL, HEAD, FederatedPlan
-from training.federated.private_update import private_update
 from training.federated.site_images import join_images, read_site_images
+from training.federated.startup_kits import privacy_arguments
 from training.federated.uneven_sites import divide_unevenly, write_sites
 from training.federated.update_check import SiteUpdate, average, refused_updates
 
@@ -54,6 +54,21 @@ def train_rounds(start: Path, sites: Mapping[str, LesionImages], plan: Federated
         accepted = [update for update in updates if update.site not in refused]
         weights = average(accepted) if accepted else weights
     return weights
+
+
+def private_update(step: Weights, epsilon: float, seed: int) -> Weights:
+    """The update of a site after FLARE's filter for differential privacy, as ``client --epsilon`` sends it.
+
+    The filter draws from numpy's global generator.
+    """
+    from nvflare.apis.dxo import DXO, DataKind, from_shareable
+    from nvflare.apis.fl_context import FLContext
+    from nvflare.app_common.filters.svt_privacy import SVTPrivacy
+
+    np.random.seed(seed)
+    change = DXO(DataKind.WEIGHT_DIFF, data={name: value.copy() for name, value in step.items()})
+    answer = SVTPrivacy(**privacy_arguments(epsilon)).process(change.to_shareable(), FLContext())
+    return {name: np.asarray(value, np.float32) for name, value in from_shareable(answer).data.items()}
 
 
 def trainings(start: Path, sites: Mapping[str, LesionImages], plan: FederatedPlan = PLAN) -> dict[str, Callable[[], Weights]]:

@@ -15,10 +15,9 @@ from deploy.demo.inputs import data_folder
 from models.card import read_card
 from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
 from training.federated.clear_start import HeldOutFeatures, HeldOutLogits, write_clear_start
-from training.federated.comparison import TOGETHER, compare, train_rounds, trainings
+from training.federated.comparison import TOGETHER, compare, private_update, train_rounds, trainings
 from training.federated.local_training import load_ensemble, shared_tensors
 from training.federated.plan import FederatedPlan
-from training.federated.private_update import private_update
 from training.federated.site_images import join_images, read_site_images
 from training.federated.startup_kits import privacy_arguments, privacy_budget, require_noise
 from training.federated.uneven_sites import divide_unevenly
