@@ -15,7 +15,7 @@ from deploy.demo.result_check import dciodvfy_errors
 from imaging.headers.identity import Identity
 from imaging.photograph.encapsulate import jpeg_to_dicom
 from tests.support.console import Browser
-from tests.support.monai_classifiers import ABOUT, RESNET, about_modality, drawing, inference, make_classifier, radiograph
+from tests.support.monai_classifiers import ABOUT, GREY, RESNET, about_modality, drawing, inference, make_classifier, radiograph
 from tests.support.multi_frame import ULTRASOUND_LOOP, as_jpeg, jpeg_of, multi_frame, oct_volume
 from tests.support.node_process import RunningNode
 from tests.support.orthanc import Orthanc
@@ -89,7 +89,7 @@ def plain_radiographs() -> tuple[FileDataset, FileDataset]:
 
 def import_and_send(node: RunningNode, folder: Path) -> SentImages:
     """Import and activate a classifier for each modality, add their routes by one reload, and send images of each."""
-    bundle = make_classifier(folder / "zoo" / "bundle", inference(RESNET | {"n_input_channels": 1}), steps=40)
+    bundle = make_classifier(folder / "zoo" / "bundle", inference(GREY), steps=40)
     routes = [node.config.read_text()]
     for modality, stated in TABLES.items():
         name = f"discs_{modality.lower()}"

@@ -11,14 +11,18 @@ import torch
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
+from models import runtime
 from models.bundle.classifier import networks
 from models.bundle.config_reader import BundleConfig
+from models.bundle.convert import convert
+from models.protocol import Model
 from models.torch_threads import cpu_threads
 from tests.support.monai_bundles import METADATA, START, write_bundle
 from tests.support.series import image
 
 SIDE = {2: (64, 64), 3: (32, 32, 16)}  # of the network's input, by dimensions
 RESNET = {"_target_": "resnet10", "spatial_dims": 2, "n_input_channels": 3, "num_classes": 2, "widen_factor": 0.125, "conv1_t_size": 3}
+GREY = {**RESNET, "n_input_channels": 1}
 ABOUT = """
 name = "bright_discs"
 version = "1.0.0"
@@ -115,6 +119,13 @@ def make_classifier(folder: Path, config: dict[str, Any], about: str = ABOUT, st
     """Write the bundle to ``folder``, and about.toml beside it; return ``folder``. ``steps``: of training on drawings."""
     weights = {"model": _trained(json.dumps(config), steps)}
     return write_bundle(folder, config, weights, about=about, metadata=METADATA | {"task": "drawings"})
+
+
+def load_classifier(folder: Path, config: dict[str, Any], about: str = ABOUT, steps: int = 0) -> Model:
+    """Write a bundle into ``folder`` as `make_classifier` does, import it, and load it."""
+    bundle = make_classifier(folder / "bundle", config, about, steps)
+    convert(bundle, folder / "about.toml", folder / "made")
+    return runtime.load_folder(folder / "made", device="cpu", package="bundle")
 
 
 @cache

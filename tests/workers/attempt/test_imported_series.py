@@ -15,7 +15,7 @@ from deploy.demo.result_check import dciodvfy_errors
 from models import installed
 from models.bundle.convert import convert
 from tests.support.imported_series import colour_loop
-from tests.support.monai_classifiers import RESNET, about_modality, inference, inference_of_frames, make_classifier
+from tests.support.monai_classifiers import GREY, about_modality, inference, inference_of_frames, make_classifier
 from tests.support.multi_frame import oct_volume
 from tests.support.queued_jobs import JobFactory
 from tests.support.records import rows
@@ -36,7 +36,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained bundle, without what a person states about it."""
-    return make_classifier(tmp_path_factory.mktemp("zoo") / "bundle", inference({**RESNET, "n_input_channels": 1}), steps=40)
+    return make_classifier(tmp_path_factory.mktemp("zoo") / "bundle", inference(GREY), steps=40)
 
 
 def install(bundle: Path, about: str, settings: Settings, folder: Path) -> installed.ModelVersion:
@@ -103,7 +103,7 @@ def test_frames_are_analysed_as_one_block(
     modality: str, settings: Settings, runtime: ChildRuntime, factory: JobFactory, tmp_path: Path
 ) -> None:
     """A network in 3D takes the frames of an OCT volume or an ultrasound loop as a volume."""
-    config = inference_of_frames({**RESNET, "n_input_channels": 1, "spatial_dims": 3})
+    config = inference_of_frames({**GREY, "spatial_dims": 3})
     version = install(make_classifier(tmp_path / "bundle", config, steps=5), about_modality(modality), settings, tmp_path)
     images = oct_volume([True, False] * 8) if modality == "OPT" else colour_loop([True, False] * 8)
     job, _ = factory.queue([images], UnitKind.SERIES, "bright_discs", version="1.0.0", digest=version.digest)

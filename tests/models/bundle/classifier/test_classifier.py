@@ -24,9 +24,9 @@ from models.bundle.config_reader import BundleConfig
 from models.bundle.convert import convert
 from models.card import read_card
 from models.card_writer import render_card
-from tests.support.monai_classifiers import ABOUT, RESNET, drawing, inference, make_classifier
+from tests.support.monai_classifiers import ABOUT, GREY, RESNET, drawing, inference, make_classifier
 
-RESNET_3D = {**RESNET, "spatial_dims": 3, "n_input_channels": 1}
+RESNET_3D = {**GREY, "spatial_dims": 3}
 SMALL = {
     "DenseNet121": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "init_features": 8, "growth_rate": 4},
     "SEResNet50": {"spatial_dims": 2, "in_channels": 3, "num_classes": 2, "layers": [1, 1, 1, 1], "inplanes": 16},
@@ -164,7 +164,7 @@ def test_a_network_for_images_of_one_size_is_warmed_with_that_size(tmp_path: Pat
 
 
 def test_sigmoids_answer_for_every_class_by_itself(tmp_path: Path) -> None:
-    config = inference({**RESNET, "n_input_channels": 1}, "sigmoid")
+    config = inference(GREY, "sigmoid")
     about = ABOUT + "[thresholds]\nscore = 0.0\n"
     model = load(make_classifier(tmp_path / "zoo" / "bundle", config, about), tmp_path / "made")
     (answer,) = model.predict([photograph(True)])

@@ -9,23 +9,17 @@ from core.errors import ModelError, NotAnalysable
 from core.states import Outcome
 from imaging.frames.frame_series import FrameSeries, read_frame_series
 from imaging.masks import unpack_heat_map
-from models import runtime
 from models.bundle.classifier.frame_volume_model import FrameVolumeClassifier
 from models.bundle.classifier.frames_model import FrameClassifier
-from models.bundle.convert import convert
 from models.protocol import Model
-from tests.support.monai_classifiers import RESNET, about_modality, inference, inference_of_frames, make_classifier
+from tests.support.monai_classifiers import GREY, about_modality, inference, inference_of_frames, load_classifier
 from tests.support.multi_frame import ULTRASOUND_LOOP, multi_frame, oct_volume
 
-GREY = {**RESNET, "n_input_channels": 1}
 VOLUME = {**GREY, "spatial_dims": 3}
 
 
 def load(folder: Path, about: str, network: dict[str, object] = GREY, dims: int = 2, steps: int = 0) -> Model:
-    config = inference_of_frames(network) if dims == 3 else inference(network, dims=dims)
-    bundle = make_classifier(folder / "bundle", config, about, steps)
-    convert(bundle, folder / "about.toml", folder / "made")
-    return runtime.load_folder(folder / "made", device="cpu", package="bundle")
+    return load_classifier(folder, inference_of_frames(network) if dims == 3 else inference(network), about, steps)
 
 
 def series(folder: Path, discs: list[bool]) -> FrameSeries:
@@ -105,6 +99,5 @@ def test_what_is_stated_wrongly_is_refused(about: str, says: str, tmp_path: Path
 
 
 def test_orientation_is_refused_for_frames(tmp_path: Path) -> None:
-    bundle = make_classifier(tmp_path / "bundle", inference(VOLUME, dims=3), about_modality("OPT"))
     with pytest.raises(ModelError, match="not known here: Orientationd"):
-        convert(bundle, tmp_path / "about.toml", tmp_path / "made")
+        load_classifier(tmp_path, inference(VOLUME, dims=3), about_modality("OPT"))

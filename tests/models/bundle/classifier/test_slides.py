@@ -11,23 +11,18 @@ from core.errors import ModelError, NotAnalysable
 from core.states import Outcome
 from imaging.masks import unpack_heat_map
 from imaging.slide.slide import Slide, read_slide
-from models import runtime
 from models.bundle.classifier.slide_model import SlideClassifier
 from models.bundle.classifier.tile_grid import TileGrid, make_grid
-from models.bundle.convert import convert
 from models.card import read_card
 from models.protocol import Model
-from tests.support.monai_classifiers import RESNET, about_modality, inference, make_classifier
+from tests.support.monai_classifiers import GREY, about_modality, inference, load_classifier
 from tests.support.slides import TILE, pyramid
 
-GREY = {**RESNET, "n_input_channels": 1}
 TILES = {"magnification": 20, "size": TILE, "top": 1, "most": 30}
 
 
 def load(folder: Path, about: str, steps: int = 0) -> Model:
-    bundle = make_classifier(folder / "bundle", inference(GREY), about, steps)
-    convert(bundle, folder / "about.toml", folder / "made")
-    return runtime.load_folder(folder / "made", device="cpu", package="bundle")
+    return load_classifier(folder, inference(GREY), about, steps)
 
 
 def read(folder: Path, **given: object) -> Slide:
