@@ -10,11 +10,12 @@ from console.alert_words import alert_words
 from core.clock import system_clock
 from core.concepts.measured_values import format_measured
 from core.counted import counted
-from core.policy.priors.choice import PriorRule
+from core.policy.priors.same_patient import left_out_in_words
 from core.policy.priors.sentences import comparison_in_words, days_in_words, nothing_earlier
 from core.policy.routes.unrouted_reason import short_reason
 from core.records import FindingComparison
 from core.time_zone import offset_from_utc
+from db.jobs.prior_results import left_out_results, prior_rule
 
 WORDS = {
     "sr": "Report (SR)",
@@ -178,8 +179,13 @@ def format_comparison(said: Mapping[str, Any]) -> str:
 
 
 def format_nothing_earlier(rule: Mapping[str, Any]) -> str:
-    """Return the sentence of a result for which no earlier one was found, by the rule of its job."""
-    return nothing_earlier(PriorRule(rule["count"], rule["within_days"], tuple(rule["same"])))
+    """Return the sentences of a result for which no earlier one was found, by the column ``prior_rule`` of its job."""
+    return nothing_earlier(prior_rule(rule), left_out_results(rule))
+
+
+def format_left_out(rule: Mapping[str, Any]) -> str:
+    """Return the sentences on results of the same Patient ID that were left out, by the same column; empty where there are none."""
+    return left_out_in_words(left_out_results(rule))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -205,6 +211,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "compared": format_comparison,
     "days_before": days_in_words,
     "nothing_earlier": format_nothing_earlier,
+    "left_out": format_left_out,
 }
 """Filters of templates. Times are in UTC."""
 

@@ -15,6 +15,7 @@ from console.model_labels import ModelLabels
 from console.parameters import RowId
 from console.study.timeline import steps_of
 from console.verdicts.panel import REASONS, build_panel
+from core.policy.priors.same_patient import OF_THE_STUDY, doubt_of_id
 from core.settings.settings import Settings
 from db.blobs.reader import BlobReader
 from db.verdicts.result_verdicts import read_verdicts
@@ -53,6 +54,8 @@ def build_router(
         models = sorted({job.row.model for job in judged})
         earlier = read_earlier_results(accounts.database, study_id, models, viewer=viewer.actor, address=viewer.address) if models else {}
         shown: dict[str, Any] = {"study": study, "state": state, "panels": panels, "earlier": earlier}
+        doubt = doubt_of_id(study.row.patient_id)
+        shown["no_identity"] = OF_THE_STUDY[doubt] if doubt else ""
         shown["made_by"] = {f"{job.row.model} {job.row.model_version}": job.row.id for job in reversed(judged)}
         shown["may_act"] = UserRole(session.user.role) in OPERATORS
         shown["destinations"] = [one.name for one in current().destinations]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.policy.priors.sentences import (
     NOT_MATCHED_TO_FINDINGS,
     NOT_NEW,
+    REPLACED_SOON,
     TO_BE_CHECKED,
     change_in_words,
     growth_in_words,
@@ -18,6 +19,7 @@ from db.viewer.viewed_unit import ViewedUnit
 
 NO_FINDING = "It has no finding."
 UNMATCHED = "No finding of this result was matched to these. This does not say that they have gone."
+REPLACED = "A newer result has taken its place since: run this analysis again to compare with that."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ def _of_result(one: ComparedResult, *, matched: bool) -> ShownEarlierResult:
         sentences = (TO_BE_CHECKED, UNMATCHED) if one.unmatched else (TO_BE_CHECKED,)
     else:
         sentences = (NOT_MATCHED_TO_FINDINGS,)
+    if one.replaced:
+        sentences = (*sentences, REPLACED)
+    elif prior.superseded:
+        sentences = (*sentences, REPLACED_SOON)
     findings = tuple((prior_finding_in_words(each), _address(one.unit_id, prior.job_id, each.number)) for each in one.unmatched)
     return ShownEarlierResult(named_result(prior), _address(one.unit_id, prior.job_id), sentences, findings)
 

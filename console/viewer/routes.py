@@ -18,6 +18,7 @@ from console.viewer.page_data import first_image, page_data
 from console.viewer.rendered_unit import RenderedUnit
 from console.viewer.source import ViewerSource
 from console.viewer.tickets import Ticket
+from core.policy.priors.same_patient import left_out_in_words
 from core.policy.priors.sentences import nothing_earlier
 from db.viewer.viewed_unit import UnitImages, find_overlays, open_unit
 
@@ -55,7 +56,9 @@ def build_router(accounts: Accounts, templates: Jinja2Templates, source: ViewerS
         data = page_data(unit, ticket, finding, problem) | {"meta": meta, "first": first_slice(meta, first_image(unit, finding))}
         shown: dict[str, Any] = {"unit": unit, "data": data, "problem": problem, "comparisons": shown_comparisons(unit)}
         if unit.compared is not None:
-            shown |= {"earlier": shown_earlier_results(unit.compared), "no_earlier": nothing_earlier(unit.compared.rule)}
+            compared = unit.compared
+            shown |= {"earlier": shown_earlier_results(compared), "no_earlier": nothing_earlier(compared.rule, compared.left_out)}
+            shown["left_out"] = left_out_in_words(compared.left_out)
         return page(templates, request, "viewer.html", **shown)
 
     @routes.get("/viewer/{unit_id}/{ticket}/meta")

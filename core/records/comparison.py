@@ -48,6 +48,7 @@ class PriorResult:
     """An earlier result that was chosen for the comparison.
 
     ``days``: between the studies. ``reports``: by destination, the report that it has stored: SOP Class, SOP Instance and Series UID.
+    ``superseded``: it was, when it was chosen, and the job that takes its place had no answer yet.
     """
 
     job_id: int
@@ -60,6 +61,7 @@ class PriorResult:
     outcome: str
     findings: tuple[PriorFinding, ...] = ()
     reports: Mapping[str, tuple[str, str, str]] = field(default_factory=dict, hash=False)
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

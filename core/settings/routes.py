@@ -27,6 +27,12 @@ class Priors(Section):
         description=f"Attributes that both series must have, with equal values; of `{'`, `'.join(SAME_KEYWORDS)}`.",
     )
 
+    unique_ids: bool = Field(
+        default=False,
+        description="The site vouches that no two of its patients have one Patient ID. Else two studies are of one patient only where "
+        "issuer, birth date or full name is equal, too ([0055](decisions/0055-who-is-the-same-patient.md)).",
+    )
+
     @field_validator("same")
     @classmethod
     def _check_keywords(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -39,7 +45,7 @@ class Priors(Section):
     @property
     def rule(self) -> PriorRule:
         """The rule as the policy takes it."""
-        return PriorRule(self.count, self.within_days, self.same)
+        return PriorRule(self.count, self.within_days, self.same, self.unique_ids)
 
 
 class Route(Section):

@@ -14,7 +14,8 @@ from core.records import PriorResult, UnitInput
 from core.states import JobState, Priority, UnitKind
 from db.engine import Database
 from db.jobs.job_records import ClaimedJob, StoredElsewhere
-from db.jobs.prior_results import choose_prior_results, prior_rule, read_prior_results
+from db.jobs.prior_choice import choose_prior_results
+from db.jobs.prior_results import left_out_results, prior_rule, read_prior_results
 from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
@@ -173,6 +174,7 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
         "destinations": tuple(row.destinations),
         "failure_state": None if row.failure_state is None else JobState(row.failure_state),
         "prior_rule": None if row.prior_rule is None else prior_rule(row.prior_rule),
+        "left_out": () if row.prior_rule is None else left_out_results(row.prior_rule),
     }
     outdated = tuple(item for item in earlier if item.kind != "sr")
     return ClaimedJob(**row._asdict() | converted, inputs=inputs, predecessors=last, outdated=outdated, priors=priors)

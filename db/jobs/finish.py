@@ -127,6 +127,8 @@ def commit_result(
         }
         if job.priors:
             details["priors"] = [{"job": one.job_id, "version": one.model_version, "digest": one.pipeline_digest} for one in job.priors]
+        if job.left_out:
+            details["priors_left_out"] = dict(job.left_out)
         statements += drift.count_statements(
             model=identity.name, version=identity.version, digest=identity.digest, scanner=scanner, observations=observations
         )

@@ -9,7 +9,7 @@ from db import audit
 from db.engine import Database
 from db.jobs import not_analysed, outbox
 from db.jobs.job_records import ClaimedJob
-from db.jobs.prior_results import forget_prior_results
+from db.jobs.prior_choice import forget_prior_results
 from db.row_values import clean_text
 
 LOST = "the program was killed, or hung, in the middle of its work"

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core.policy.priors.choice import PriorRule
+from core.policy.priors.same_patient import LeftOut
 from core.policy.result_profiles import ResultProfiles
 from core.records import PriorResult, ResultObject, UnitInput
 from core.states import JobState, Priority, UnitKind
@@ -76,6 +77,7 @@ class ClaimedJob:
     prior_rule: PriorRule | None = None
     priors: tuple[PriorResult, ...] = ()
     """The earlier results with which the result is compared, the newest first; the same for every attempt."""
+    left_out: LeftOut = ()  # results of the same Patient ID that are not surely of the patient
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from core.uids import job_key
 from db import audit
 from db.jobs import outbox
 from db.jobs.ended_shadows import end_shadow
+from db.jobs.prior_results import LEFT_OUT, SUPERSEDED
 
 _UNIT = text("""
     SELECT u.id, u.kind, u.sop_instance_uid, se.series_instance_uid
@@ -46,14 +47,15 @@ _LAST_RUN = text("""
     SELECT max(run) FROM jobs WHERE unit_id = :unit_id AND pipeline_digest = :digest AND revision = :revision
 """)
 _SUPERSEDE = text("UPDATE jobs SET state = 'superseded', failure_state = NULL WHERE id = :id")
-_ADD_JOB = text("""
+_ADD_JOB = text(f"""
     INSERT INTO jobs (key, unit_id, revision, run, model, model_version, pipeline_digest, routes, destinations, priority, shadow,
                       awaiting_verdict, prior_rule, evidence, completed_at)
     SELECT :key, unit_id, revision, :run, model, :version, :digest, routes,
            destinations || ARRAY(SELECT unnest(CAST(:added AS text[])) EXCEPT SELECT unnest(destinations)), priority, shadow,
            -- the new result waits again where the first one did, released or not
            ARRAY(SELECT unnest(awaiting_verdict) UNION SELECT unnest(r.destinations) FROM result_releases r WHERE r.job_id = jobs.id),
-           prior_rule, evidence, completed_at
+           prior_rule - '{LEFT_OUT}' - '{SUPERSEDED}',  -- the new job chooses anew
+           evidence, completed_at
     FROM jobs WHERE id = :id RETURNING id
 """)
 _INPUTS = text("INSERT INTO job_inputs (job_id, instance_id) SELECT :new_id, instance_id FROM job_inputs WHERE job_id = :id")

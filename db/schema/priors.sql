@@ -4,7 +4,7 @@ ALTER TABLE jobs
     ADD COLUMN prior_rule jsonb,
     ADD COLUMN priors_chosen_at timestamptz;
 
-COMMENT ON COLUMN jobs.prior_rule IS 'With which earlier results the route has the result compared: count, within_days, same; NULL: with none';
+COMMENT ON COLUMN jobs.prior_rule IS 'With which earlier results the route has the result compared: count, within_days, same, unique_ids; what the choice adds: left_out (how many, by reason), superseded (places of such results); NULL: with none';
 COMMENT ON COLUMN jobs.priors_chosen_at IS 'When these were chosen, in the transaction of the first attempt; every later attempt uses the same';
 
 CREATE TABLE job_priors (

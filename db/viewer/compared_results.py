@@ -7,33 +7,42 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from core.policy.priors.choice import PriorRule
+from core.policy.priors.same_patient import LeftOut
 from core.records import PriorFinding, PriorResult
 from core.states import Outcome
 from db import audit
-from db.jobs.prior_results import prior_rule, read_prior_results
+from db.jobs.prior_results import NEWER_ANSWER, left_out_results, prior_rule, read_prior_results
 
-_UNITS = text("""
-    SELECT j.id, j.unit_id, se.study_id FROM jobs j JOIN units u ON u.id = j.unit_id JOIN series se ON se.id = u.series_id
-    WHERE j.id = ANY(:jobs)
+_UNITS = text(f"""
+    SELECT o.id, o.unit_id, se.study_id, o.state = 'superseded' AND {NEWER_ANSWER} AS replaced
+    FROM jobs o JOIN units u ON u.id = o.unit_id JOIN series se ON se.id = u.series_id WHERE o.id = ANY(:jobs)
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedResult:
-    """An earlier result with the unit of its images. ``unmatched``: its findings to which none of the viewed result was matched."""
+    """An earlier result with the unit of its images. ``unmatched``: its findings to which none of the viewed result was matched.
+
+    ``replaced``: a newer result has taken its place since.
+    """
 
     prior: PriorResult
     unit_id: int
     unmatched: tuple[PriorFinding, ...]
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedResults:
-    """The earlier results that were chosen by ``rule``, the newest first; ``matched``: findings were matched to those of the first one."""
+    """The earlier results that were chosen by ``rule``, the newest first; ``matched``: findings were matched to those of the first one.
+
+    ``left_out``: how many results of the same Patient ID are not surely of the patient.
+    """
 
     rule: PriorRule
     results: tuple[ComparedResult, ...]
     matched: bool
+    left_out: LeftOut = ()
 
 
 def read_compared_results(
@@ -52,8 +61,9 @@ def read_compared_results(
     for prior in priors:
         matched = {one["finding"] for one in said if one["job_id"] == prior.job_id}
         unmatched = tuple(one for one in prior.findings if one.number not in matched)
-        found.append(ComparedResult(prior, units[prior.job_id].unit_id, unmatched))
+        unit = units[prior.job_id]
+        found.append(ComparedResult(prior, unit.unit_id, unmatched, unit.replaced))
     if priors:
         details = {"from": address, "studies": sorted({row.study_id for row in units.values()}), "beside": study_id}
         audit.record(connection, actor=viewer, action="earlier_results.viewed", subject="worklist", details=details)
-    return ComparedResults(prior_rule(job.prior_rule), tuple(found), bool(said) or not findings)
+    return ComparedResults(prior_rule(job.prior_rule), tuple(found), bool(said) or not findings, left_out_results(job.prior_rule))

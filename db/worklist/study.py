@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from db import audit
 from db.engine import Database
+from db.jobs.prior_results import NEWER_ANSWER
 
 _STUDY = text("SELECT * FROM studies WHERE id = :id")
 _UNITS = text("""
@@ -19,9 +20,10 @@ _JOBS = text("""
     WHERE se.study_id = :id ORDER BY j.id DESC
 """)
 _FINDINGS = text("SELECT * FROM findings WHERE job_id = ANY(:jobs) ORDER BY job_id, ordinal")
-_PRIORS = text("""
-    SELECT p.*, se.study_id FROM job_priors p JOIN jobs o ON o.id = p.prior_job_id JOIN units u ON u.id = o.unit_id
-    JOIN series se ON se.id = u.series_id WHERE p.job_id = ANY(:jobs) ORDER BY p.job_id, p.place
+_PRIORS = text(f"""
+    SELECT p.*, se.study_id, o.state = 'superseded' AND {NEWER_ANSWER} AS replaced
+    FROM job_priors p JOIN jobs o ON o.id = p.prior_job_id JOIN units u ON u.id = o.unit_id JOIN series se ON se.id = u.series_id
+    WHERE p.job_id = ANY(:jobs) ORDER BY p.job_id, p.place
 """)
 _ATTEMPTS = text("SELECT * FROM attempts WHERE job_id = ANY(:jobs) ORDER BY id")
 _OBJECTS = text("SELECT * FROM reports WHERE job_id = ANY(:jobs) ORDER BY id")

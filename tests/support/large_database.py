@@ -21,7 +21,8 @@ from db.engine import Database
 from db.jobs import job_leases
 from db.jobs.claim import claim_jobs, claim_not_analysed
 from db.jobs.job_admin import show_job
-from db.jobs.prior_results import choose_prior_results, read_prior_results
+from db.jobs.prior_choice import choose_prior_results
+from db.jobs.prior_results import read_prior_results
 from db.jobs.requeue_plan import FailedSelection, failure_causes, plan_requeue
 from db.listings.deliveries import count_stopped_deliveries, list_deliveries
 from db.listings.jobs import list_jobs
@@ -173,7 +174,7 @@ def _choose_priors(database: Database, job: int) -> None:
     same_patient = f"patient_id = (SELECT patient_id FROM studies WHERE id = {study})"
     run(database, f"UPDATE studies SET study_date = to_char(date '2026-01-01' + CAST(id AS integer) % 28, 'YYYYMMDD') WHERE {same_patient}")
     run(database, f"DELETE FROM job_priors WHERE job_id = {job}")
-    rule = json.dumps({"count": 5, "within_days": 100, "same": ["Modality"]})
+    rule = json.dumps({"count": 5, "within_days": 100, "same": ["Modality"], "unique_ids": True})
     run(database, f"UPDATE jobs SET prior_rule = '{rule}', priors_chosen_at = NULL WHERE id = {job}")
     with database.begin() as connection:
         choose_prior_results(connection, [job])

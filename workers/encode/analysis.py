@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core.policy.priors.choice import PriorRule
+from core.policy.priors.same_patient import LeftOut
 from core.records import HeatMap, ModelIdentity, Prediction, PriorResult
 from core.states import ResultKind
 from imaging.decoded_unit import DecodedUnit
@@ -35,12 +36,15 @@ class EarlierResults:
         Whether the findings were matched to those of the first one.
     referenced
         Of these results, those whose report the destinations of this report have stored, with that report.
+    left_out
+        How many results of the same Patient ID were left out, because they are not surely of the patient.
     """
 
     rule: PriorRule
     priors: tuple[PriorResult, ...] = ()
     matched: bool = False
     referenced: tuple[tuple[PriorResult, Predecessor], ...] = ()
+    left_out: LeftOut = ()
 
     def for_destinations(self, names: Collection[str]) -> "EarlierResults":
         """Return the same with references to the reports that all these destinations have stored; none without a destination."""

@@ -1,5 +1,6 @@
 """Sentences about an answer that every object words alike: what was found, with which confidence, and where."""
 
+from core.policy.priors.same_patient import left_out_in_words
 from core.policy.priors.sentences import (
     NOT_MATCHED_TO_FINDINGS,
     TO_BE_CHECKED,
@@ -90,7 +91,8 @@ def summary_text(analysis: Analysis) -> str:
     if prediction.reason:
         lines.append(f"Reason: {prediction.reason.rstrip('.')}.")
     if analysis.earlier is not None:
-        lines.append(compared_in_short(prediction.findings, analysis.earlier.priors, analysis.earlier.rule))
+        earlier = analysis.earlier
+        lines.append(compared_in_short(prediction.findings, earlier.priors, earlier.rule, earlier.left_out))
     lines += [*prediction.not_covered, meaning]
     if identity.status == ModelStatus.RESEARCH:
         lines.append(f"{RESEARCH}.")
@@ -108,12 +110,13 @@ def comparison_lines(analysis: Analysis) -> list[str]:
     if earlier is None:
         return []
     if not earlier.priors:
-        return [nothing_earlier(earlier.rule)]
+        return [nothing_earlier(earlier.rule, earlier.left_out)]
     lines = [prior_in_words(prior) for prior in earlier.priors]
     if earlier.matched:
         lines += [TO_BE_CHECKED, without_counterpart(analysis.prediction.findings, earlier.priors[0])]
     else:
         lines.append(NOT_MATCHED_TO_FINDINGS)
+    lines.append(left_out_in_words(earlier.left_out))
     return [line for line in lines if line]
 
 

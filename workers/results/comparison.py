@@ -28,4 +28,4 @@ def compare_prediction(job: ClaimedJob, card: ModelCard, prediction: Prediction)
     if matched:
         findings = compare_findings(prediction.findings, job.priors[0], pipeline_digest=job.pipeline_digest, error=error)
         prediction = replace(prediction, findings=findings)
-    return prediction, EarlierResults(job.prior_rule, job.priors, matched)
+    return prediction, EarlierResults(job.prior_rule, job.priors, matched, left_out=job.left_out)

@@ -1,7 +1,8 @@
 """Chooses the earlier results of a patient with which a result is compared.
 
-The candidates are of the same patient and model (`db.jobs.prior_results`). Everything else is decided here. An examination is earlier by
-the date and time of its study only: when it was received says nothing, because archives send old studies late.
+The candidates are of the same model (`db.jobs.prior_choice`) and patient (`core.policy.priors.same_patient`). Everything else is decided
+here. An examination is earlier by the date and time of its study only: when it was received says nothing, because archives send old
+studies late.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,11 +16,15 @@ _TIME_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class PriorRule:
-    """At most ``count`` results of studies up to ``within_days`` before; the attributes ``same`` are present and equal."""
+    """At most ``count`` results of studies up to ``within_days`` before; the attributes ``same`` are present and equal.
+
+    ``unique_ids``: the site vouches that an equal Patient ID is enough to be the same person (`core.policy.priors.same_patient`).
+    """
 
     count: int
     within_days: int
     same: tuple[str, ...]
+    unique_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def days_before(then: Examination, now: Examination) -> int | None:
 
     Two studies of one day are ordered by their times; without these neither is the earlier one.
     """
-    first, second = _date(then.study_date), _date(now.study_date)
+    first, second = parse_date(then.study_date), parse_date(now.study_date)
     if first is None or second is None or first > second:
         return None
     if first == second:
@@ -95,8 +100,8 @@ def _moment(examination: Examination) -> tuple[str, str]:
     return examination.study_date.strip(), _time(examination.study_time)
 
 
-def _date(text: str) -> date | None:
-    """A DICOM date (PS3.5 6.2, DA: eight digits); None for other text."""
+def parse_date(text: str) -> date | None:
+    """Return a DICOM date (PS3.5 6.2, DA: eight digits); None for other text."""
     digits = text.strip()
     if len(digits) != 8 or not (digits.isascii() and digits.isdigit()):
         return None

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from core.concepts.measured_values import format_measured
 from core.policy.priors.choice import PriorRule
 from core.policy.priors.growth import LUNG_RADS_MM, is_lung_rads_growth
+from core.policy.priors.same_patient import OF_THE_STUDY, LeftOut, left_out_in_words
 from core.policy.routes.route_sentences import join_words, keyword_in_words
 from core.records import Change, Finding, FindingComparison, PriorFinding, PriorResult
 
 TO_BE_CHECKED = "Matched automatically by place and size: the reader has to check each match in both examinations."
 NOT_MATCHED_TO_FINDINGS = "Earlier findings are listed and not matched to those of this result."
 NOT_NEW = "This does not say that it is new."
+REPLACED_SOON = "It was superseded when it was chosen, and the result that takes its place was not there yet."
 MOST_LISTED = 5
 CHANGES = {
     Change.WITHIN_ERROR: "within the measuring error",
@@ -24,12 +26,16 @@ def rule_in_words(rule: PriorRule) -> str:
     many = "the last earlier result" if rule.count == 1 else f"up to {rule.count} earlier results"
     keywords = [keyword_in_words(keyword) for keyword in rule.same]
     alike = f" of the same {join_words(keywords, 'and')}" if keywords else ""
-    return f"Compare with {many} of the patient by this model{alike}, from studies of up to {rule.within_days} days before."
+    unique = " An equal Patient ID is enough to be the same patient." if rule.unique_ids else ""
+    return f"Compare with {many} of the patient by this model{alike}, from studies of up to {rule.within_days} days before.{unique}"
 
 
-def nothing_earlier(rule: PriorRule) -> str:
-    """Return the sentence of a result for which no earlier one was found."""
-    return f"No earlier result of this model within {rule.within_days} days was found for the patient: nothing was compared."
+def nothing_earlier(rule: PriorRule, left_out: LeftOut = ()) -> str:
+    """Return the sentences of a result for which no earlier one was found, and why results of the same Patient ID were left out."""
+    if any(doubt in OF_THE_STUDY for doubt, _ in left_out):
+        return f"Nothing was compared. {left_out_in_words(left_out)}"
+    none = f"No earlier result of this model within {rule.within_days} days was found for the patient: nothing was compared."
+    return " ".join([none, left_out_in_words(left_out)]).strip()
 
 
 def date_in_words(study_date: str) -> str:
@@ -49,14 +55,14 @@ def named_result(one: PriorResult | FindingComparison) -> str:
 
 def prior_in_words(prior: PriorResult) -> str:
     """Return the line about one earlier result: when, by which version, and its findings."""
-    named = named_result(prior)
+    named, then = named_result(prior), f" {REPLACED_SOON}" if prior.superseded else ""
     if not prior.findings:
-        return f"Earlier result of {named}: no finding."
+        return f"Earlier result of {named}: no finding.{then}"
     lines = [prior_finding_in_words(finding) for finding in prior.findings[:MOST_LISTED]]
     if (more := len(prior.findings) - MOST_LISTED) > 0:
         lines.append(f"{more} more")
     many = "1 finding" if len(prior.findings) == 1 else f"{len(prior.findings)} findings"
-    return f"Earlier result of {named}: {many}: {'; '.join(lines)}."
+    return f"Earlier result of {named}: {many}: {'; '.join(lines)}.{then}"
 
 
 def prior_finding_in_words(finding: PriorFinding) -> str:
@@ -119,10 +125,10 @@ def _signed(value: float, unit: str) -> str:
     return f"{'+' if value > 0 else ''}{format_measured(value, unit)}"
 
 
-def compared_in_short(findings: Sequence[Finding], priors: Sequence[PriorResult], rule: PriorRule) -> str:
+def compared_in_short(findings: Sequence[Finding], priors: Sequence[PriorResult], rule: PriorRule, left_out: LeftOut = ()) -> str:
     """Return one sentence for a summary: with what the result was compared, and how many findings were matched."""
     if not priors:
-        return nothing_earlier(rule)
+        return nothing_earlier(rule, left_out)
     said = [finding.comparison for finding in findings if finding.comparison is not None]
     if not said:
         dates = join_words([date_in_words(prior.study_date) for prior in priors], "and")

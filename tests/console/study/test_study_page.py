@@ -174,6 +174,26 @@ def test_earlier_results_of_the_same_patient_and_model_stand_beside_the_findings
     assert "None by this model" in browser.get(f"/studies/{first}").text, "the same number, but another person"
 
 
+def test_an_earlier_result_of_a_person_who_is_not_known_is_marked_and_a_placeholder_has_none(browser: Browser, database: Database) -> None:
+    Sender(database).send(1, study="1.2.7", series="1.2.7.1", study_date="20240105", study_description="study 7")
+    complete(database, plan(), study="1.2.7")
+    finish(database, claim(database))
+    run(database, "UPDATE studies SET study_date = '20250101' WHERE study_instance_uid = '1.2.3'")
+    path, doubtful = f"/studies/{_study_id_of(database, '1.2.3')}", "Same Patient ID only:"
+    assert "study 7" in (page := browser.get(path).text)
+    assert doubtful not in page, "ID and full name are equal"
+    run(database, "UPDATE studies SET patient_name = '' WHERE study_instance_uid = '1.2.7'")
+    page = browser.get(path).text
+    assert "study 7" in page
+    assert doubtful in page
+    run(database, "UPDATE studies SET patient_name = 'Roe^Richard' WHERE study_instance_uid = '1.2.7'")
+    assert "study 7" not in browser.get(path).text
+    run(database, "UPDATE studies SET patient_name = 'Doe^Jane', patient_id = 'ANON'")
+    page = browser.get(path).text
+    assert "study 7" not in page
+    assert "Not looked for: the Patient ID of the study is a placeholder" in page
+
+
 def test_an_object_is_downloaded_bit_for_bit_and_the_download_is_audited(browser: Browser, database: Database, tmp_path: Path) -> None:
     with database.begin() as connection:
         row = connection.execute(text("SELECT id, sha256 FROM reports")).one()
@@ -232,5 +252,15 @@ def test_the_page_and_the_api_show_the_comparison_beside_the_finding(browser: Br
     (unit,) = browser.get(f"/api/v1/studies/{second}").json()["units"]
     said = unit["current"][0]["findings"][0]["comparison"]
     assert (said["job_id"], said["change"], said["finding"], said["volume_percent"]) == (earlier, "larger", 1, 155)
+    replaced = "A newer result has taken its place since"
+    assert replaced not in page
+    run(database, f"UPDATE jobs SET state = 'superseded' WHERE id = {earlier}")
+    assert replaced not in browser.get(f"/studies/{second}").text, "nothing has"
+    copied = "unit_id, revision, model, model_version, routes, destinations, priority, state, outcome, evidence, completed_at"
+    run(
+        database,
+        f"INSERT INTO jobs (key, run, pipeline_digest, {copied}) SELECT 'k2', 2, 'd2', {copied} FROM jobs WHERE id = {earlier}",
+    )
+    assert replaced in browser.get(f"/studies/{second}").text
     run(database, "UPDATE job_priors SET days = 0")
     assert f'<a href="/studies/{first}">2025-01-05</a>, the same day, version 1.0' in browser.get(f"/studies/{second}").text

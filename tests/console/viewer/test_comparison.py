@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from console.viewer.comparison import NO_FINDING, UNMATCHED, shown_earlier_results
+from console.viewer.comparison import NO_FINDING, REPLACED, UNMATCHED, shown_earlier_results
 from core.policy.priors.finding_matches import NONE_NEAR
-from core.policy.priors.sentences import NOT_MATCHED_TO_FINDINGS, TO_BE_CHECKED
+from core.policy.priors.sentences import NOT_MATCHED_TO_FINDINGS, REPLACED_SOON, TO_BE_CHECKED
 from core.records import Change, FindingComparison
 from db.viewer.compared_results import ComparedResult, ComparedResults
 from deploy.demo.synthetic.chest import make_chest, write_chest
@@ -143,3 +143,9 @@ def test_what_is_said_of_an_earlier_result_without_findings_and_of_one_that_is_o
     assert second.findings == (listed,)
     (alone,) = shown_earlier_results(ComparedResults(RULE, (ComparedResult(older, 5, ()),), matched=True))
     assert alone.sentences == (TO_BE_CHECKED,), "each was matched"
+    newer = ComparedResult(older, 5, (), replaced=True)
+    (replaced,) = shown_earlier_results(ComparedResults(RULE, (newer,), matched=True))
+    assert replaced.sentences == (TO_BE_CHECKED, REPLACED)
+    waiting = ComparedResult(replace(older, superseded=True), 5, ())
+    (superseded,) = shown_earlier_results(ComparedResults(RULE, (waiting,), matched=True))
+    assert superseded.sentences == (TO_BE_CHECKED, REPLACED_SOON)

@@ -172,7 +172,7 @@ def test_the_example_route_for_research_selects_a_chest_in_addition(
 def test_a_route_that_compares_says_with_what(chest_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text(config.read_text().replace('per_study = "best"', 'per_study = "best"\npriors = { count = 2, within_days = 365 }'))
     (unit,) = run_rules_test(capsys, chest_folder, "--config", config)["units"]
-    assert unit["routes"][0]["priors"] == {"count": 2, "within_days": 365, "same": ["Modality"]}
+    assert unit["routes"][0]["priors"] == {"count": 2, "within_days": 365, "same": ["Modality"], "unique_ids": False}
     assert unit["routes"][1]["priors"] is None
     assert run(["rules", "test", str(chest_folder), "--config", str(config)]) == 0
     assert "Compare with up to 2 earlier results of the patient by this model" in capsys.readouterr().err

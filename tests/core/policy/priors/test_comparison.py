@@ -8,7 +8,9 @@ import pytest
 from core.policy.priors.choice import PriorRule
 from core.policy.priors.comparison import NO_ERROR_KNOWN, OTHER_PIPELINE, compare_findings, has_places
 from core.policy.priors.growth import MeasuringError
+from core.policy.priors.same_patient import IdentityDoubt
 from core.policy.priors.sentences import (
+    REPLACED_SOON,
     compared_in_short,
     comparison_in_words,
     nothing_earlier,
@@ -114,6 +116,21 @@ def test_earlier_results_in_words() -> None:
     assert compared_in_short((nodule(0, 1.0),), (prior,), RULE) == "Earlier results of 2026-01-05 are listed, without a match of findings."
 
 
+def test_what_is_left_out_is_said_with_the_reason() -> None:
+    left_out = ((IdentityDoubt.SEX, 2),)
+    assert nothing_earlier(RULE, left_out) == (
+        "No earlier result of this model within 1825 days was found for the patient: nothing was compared. "
+        "2 earlier results with the same Patient ID were left out: the sexes differ."
+    )
+    assert compared_in_short((), (), RULE, left_out) == nothing_earlier(RULE, left_out)
+
+
+def test_a_superseded_result_is_named_as_one() -> None:
+    for findings in ((), (earlier_nodule(1, 90.0),)):
+        prior = earlier_result(*findings)
+        assert prior_in_words(replace(prior, superseded=True)) == f"{prior_in_words(prior)} {REPLACED_SOON}"
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
@@ -123,6 +140,11 @@ def test_earlier_results_in_words() -> None:
             "of up to 1825 days before.",
         ),
         (PriorRule(3, 30, ()), "Compare with up to 3 earlier results of the patient by this model, from studies of up to 30 days before."),
+        (
+            PriorRule(1, 30, (), unique_ids=True),
+            "Compare with the last earlier result of the patient by this model, from studies of up to 30 days before. An equal Patient ID "
+            "is enough to be the same patient.",
+        ),
     ],
 )
 def test_a_rule_in_words(rule: PriorRule, words: str) -> None:

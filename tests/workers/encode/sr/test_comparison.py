@@ -8,10 +8,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from core.concepts import codes, private_codes
+from core.policy.priors.same_patient import IdentityDoubt
 from core.policy.priors.sentences import TO_BE_CHECKED
 from tests.support import analyses, comparisons
 from tests.workers.encode.sr.test_document import named
-from workers.encode.analysis import Analysis
+from workers.encode.analysis import Analysis, EarlierResults
 from workers.encode.finding_text import summary_text
 from workers.encode.sr import document as sr_document
 from workers.encode.validate import validator
@@ -107,6 +108,19 @@ def test_that_there_is_no_earlier_result_is_said() -> None:
     document = encoded(comparisons.nothing_before())
     (said,) = texts(document, private_codes.COMPARED_WITH.value)
     assert said == "No earlier result of this model within 1825 days was found for the patient: nothing was compared."
+
+
+def test_why_results_of_the_same_patient_id_were_left_out_is_said_with_and_without_a_comparison() -> None:
+    left_out = ((IdentityDoubt.BIRTH_DATE, 1),)
+    sentence = "1 earlier result with the same Patient ID was left out: the birth dates differ."
+    for analysis in (comparisons.nothing_before(), comparisons.grown(), comparisons.listed()):
+        assert analysis.earlier is not None
+        document = encoded(replace(analysis, earlier=replace(analysis.earlier, left_out=left_out)))
+        assert texts(document, private_codes.COMPARED_WITH.value)[-1].endswith(sentence)
+    unknown = replace(comparisons.nothing_before(), earlier=EarlierResults(comparisons.RULE, left_out=((IdentityDoubt.NO_ID, 0),)))
+    (said,) = texts(encoded(unknown), private_codes.COMPARED_WITH.value)
+    assert said == "Nothing was compared. Earlier results were not looked for: the study has no Patient ID."
+    assert said in summary_text(unknown)
 
 
 def test_a_result_that_is_not_compared_says_nothing_of_it() -> None:
