@@ -57,7 +57,8 @@ def build_router(accounts: Accounts, models_dir: Path, current: Callable[[], Set
         """Record one verdict of the user of the token, and return all.
 
         The last verdict on a finding supersedes those before it. 409: the result was replaced, or another verdict was given since it
-        was read; read it again. 422: the verdict lacks a part, or has one that does not belong to it.
+        was read; read it again. Or no model has answered (`no_answer`), so that nothing can be accepted or missed. 422: the verdict lacks
+        a part, or has one that does not belong to it.
         """
         result = _result(job_id)
         known = _classes(result)

@@ -44,7 +44,7 @@ class VerdictPanel:
 
     @property
     def no_answer(self) -> str:
-        """Why it cannot be accepted that nothing was missed; "" where a model has answered."""
+        """Why nothing can be accepted or added as missed; "" where a model has answered."""
         return "" if self.findings else NO_ANSWER.get(self.job.outcome, "")
 
     @property

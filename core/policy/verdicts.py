@@ -2,7 +2,8 @@
 
 A verdict is on one finding (accepted, corrected, rejected), on an answer without findings (accepted), or adds a finding that the model
 lacks (missed), which can be taken back (retracted). A later verdict on the same thing supersedes the earlier one. A result with a missed
-finding is not accepted as a whole, and neither is one to which no model has answered (`NO_ANSWER`).
+finding is not accepted as a whole. Where no model has answered (`NO_ANSWER`), nothing is accepted or missed: a finding that the images show
+is no miss of a model then, and would count as one in every figure. What was added to such a result before is kept, and can be taken back.
 """
 
 from collections.abc import Collection, Iterable
@@ -19,10 +20,10 @@ WAITING_NOTE = "waits for a clinician's verdict"
 AMENDED_NOTE = "a clinician has changed the result, and no assessment goes here: release it or give it up"
 """Note of one that is held on because the destination would get the result without the amendment."""
 NO_ANSWER = {
-    Outcome.ABSTAINED: "the model abstained, so there is no answer to accept",
-    Outcome.NOT_ANALYSED: "no model has analysed the images, so there is no answer to accept",
+    Outcome.ABSTAINED: "the model abstained, so there is no answer to judge",
+    Outcome.NOT_ANALYSED: "no model has analysed the images, so there is no answer to judge",
 }
-"""By outcome: the reason why a result cannot be accepted without findings ("nothing was missed"), where no model has answered."""
+"""By outcome: why it cannot be said of a result that nothing, or something, was missed, where no model has answered."""
 
 
 class VerdictKind(StrEnum):

@@ -36,7 +36,9 @@ _FIGURES = text(f"""
     SELECT grouping(j.model_version, j.pipeline_digest) = 0 AS by_version, grouping(o.week) = 0 AS by_week,
            grouping(j.scanner) = 0 AS by_scanner, j.model_version, j.pipeline_digest, o.week, j.scanner,
            sum(o.judged)::bigint AS judged, sum(o.accepted)::bigint AS accepted, sum(o.right_count)::bigint AS right_count,
-           sum(o.missed)::bigint AS missed, count(DISTINCT o.job_id) AS results
+           -- a finding that was added where no model has answered is no miss of it
+           coalesce(sum(o.missed) FILTER (WHERE j.outcome IN ('findings', 'no_finding')), 0)::bigint AS missed,
+           count(DISTINCT o.job_id) AS results
     FROM of_job o JOIN jobs j ON j.id = o.job_id WHERE j.model = :model AND NOT j.shadow
     GROUP BY GROUPING SETS ((j.model_version, j.pipeline_digest), (o.week), (j.scanner))
     ORDER BY o.week, j.model_version, j.scanner
@@ -90,7 +92,7 @@ class VerdictFigures:
     ppv
         Findings that were right, of those that were judged: the positive predictive value.
     missed
-        Findings that clinicians added.
+        Findings that clinicians added to an answer of the model.
     results
         Results on which there is a verdict.
     """

@@ -25,6 +25,7 @@ from db.verdicts.releases import keep_unreleased, release_held
 from db.verdicts.result_state import LockedResult, SeenResult, lock_result, read_locked
 
 _MEANWHILE = "somebody has given a verdict since you opened the page"
+_WITHOUT_ANSWER = "write what you see into your report; an operator can have the images analysed again"
 _INPUT = text("""
     SELECT i.header FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id
     WHERE ji.job_id = :job_id AND i.sop_instance_uid = :sop_instance_uid
@@ -105,8 +106,8 @@ def _superseded(result: LockedResult, draft: VerdictDraft, seen: SeenResult) -> 
         raise VerdictRefused(f"finding {draft.finding_id} is not of job {result.job.id}", hint="reload the page and judge again")
     if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and result.findings:
         raise VerdictRefused("a result with findings is judged finding by finding", hint="accept or reject each finding")
-    if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and result.job.outcome in NO_ANSWER:
-        raise VerdictRefused(NO_ANSWER[result.job.outcome], hint="add a missed finding, or have an operator run the job again")
+    if draft.finding_id is None and draft.kind is not VerdictKind.RETRACTED and result.job.outcome in NO_ANSWER:
+        raise VerdictRefused(NO_ANSWER[result.job.outcome], hint=_WITHOUT_ANSWER)
     missed = [row.id for row in result.current if row.verdict == VerdictKind.MISSED]
     if draft.finding_id is None and draft.kind is VerdictKind.ACCEPTED and missed:
         if missed[-1] > seen.verdict:

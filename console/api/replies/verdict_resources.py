@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from console.api.replies.study_resources import Resource
 from console.parameters import LARGEST_ID, NO_NUL
 from core.clock import system_clock
-from core.policy.verdicts import LARGEST_MM, MarkedPlace, RejectionReason, VerdictDraft, VerdictKind, VerdictRefused
+from core.policy.verdicts import LARGEST_MM, NO_ANSWER, MarkedPlace, RejectionReason, VerdictDraft, VerdictKind, VerdictRefused
 from core.records import Code
 from db.verdicts.result_state import SeenResult
 from db.verdicts.result_verdicts import ResultDetails, ResultVerdicts
@@ -105,6 +105,7 @@ class JudgedResult(BaseModel):
     study_id: int
     state: str = Field(description="State of the job: a superseded or cancelled result takes no verdict")
     judged: bool = Field(description="A clinician has decided on everything that the result states")
+    no_answer: str = Field(description="Why nothing can be accepted or added as missed: no model has answered; else empty")
     findings: list[int] = Field(description="Numbers of the findings of the model")
     labels: list[str] = Field(description="Classes of a correction or a missed finding")
     waiting: list[str] = Field(description="Destinations whose deliveries wait for a verdict")
@@ -121,6 +122,7 @@ def judged_result(result: ResultDetails, verdicts: ResultVerdicts, labels: list[
         study_id=row.study_id,
         state=row.state,
         judged=verdicts.judged(findings),
+        no_answer=NO_ANSWER.get(row.outcome, ""),
         findings=findings,
         labels=labels,
         waiting=waiting,

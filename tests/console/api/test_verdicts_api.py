@@ -11,7 +11,7 @@ from db.accounts.api_tokens import add_token
 from db.accounts.users import find_user
 from db.engine import Database
 from tests.support.console import RunningConsole, add_users
-from tests.support.records import Sender, claim, complete, finish, plan, rows, scalar
+from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
 
 Client = Callable[[str], httpx.Client]
 
@@ -104,3 +104,21 @@ def test_an_order_that_is_incomplete_or_late_is_refused_in_words(client: Client,
     assert scalar(database, "SELECT count(*) FROM verdicts") == before + 1
     missing = str(clinician.base_url).rstrip("/").rsplit("/", 1)[0]
     assert clinician.get(f"{missing}/999999/verdicts").status_code == 404
+
+
+@pytest.mark.parametrize(("outcome", "why"), [("not_analysed", "no model has analysed the images"), ("abstained", "the model abstained")])
+def test_a_missed_finding_of_a_series_without_an_answer_is_refused_in_words(
+    client: Client, database: Database, outcome: str, why: str
+) -> None:
+    before = scalar(database, "SELECT count(*) FROM verdicts")
+    run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+    clinician = client("clinician")
+    state = clinician.get("/verdicts").json()
+    assert state["no_answer"] == f"{why}, so there is no answer to judge"
+    place = {"sop_instance_uid": "1.2.3.4.1", "column": 100.5, "row": 40.5}
+    reply = clinician.post("/verdicts", json={"verdict": "missed", "label": "nodule", "place": place, "seen": state["seen"]})
+    assert (reply.status_code, why in reply.text) == (409, True)
+    assert "an operator can have the images analysed again" in reply.text
+    assert scalar(database, "SELECT count(*) FROM verdicts") == before
+    run(database, "UPDATE jobs SET outcome = 'findings'")
+    assert clinician.get("/verdicts").json()["no_answer"] == ""

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser as Chromium
 
 from core.policy.verdicts import WAITING_NOTE
 from db.engine import Database
+from models import registry
 from tests.support.chromium import sign_in
 from tests.support.console import Browser, RunningConsole, add_users
 from tests.support.records import Sender, claim, complete, finish, plan, rows, run, scalar
@@ -216,19 +217,24 @@ def test_a_photograph_has_no_number_among_images_to_state(reader: Reader, databa
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        ("not_analysed", "No model has analysed the images, so there is no answer to accept."),
-        ("abstained", "The model abstained, so there is no answer to accept."),
+        ("not_analysed", "No model has analysed the images, so there is no answer to judge."),
+        ("abstained", "The model abstained, so there is no answer to judge."),
         ("no_finding", "No finding: no finding was reported."),
     ],
 )
-def test_that_nothing_was_missed_is_offered_where_a_model_has_answered(reader: Reader, database: Database, outcome: str, said: str) -> None:
+def test_a_verdict_without_a_finding_is_offered_where_a_model_has_answered(
+    reader: Reader, database: Database, outcome: str, said: str
+) -> None:
     """The panel of the study page and that of the viewer say why otherwise, and a form that is sent all the same is refused."""
     run(database, "DELETE FROM findings")
-    run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+    run(database, f"UPDATE jobs SET outcome = '{outcome}', pipeline_digest = '{registry.pipeline_digest('lung_nodule_ct')}'")
     answered = outcome == "no_finding"
     for panel in (reader.read(), reader.browser.get(f"/results/{reader.job}/verdicts").text):
         assert said in panel
-        assert ("nothing was missed" in panel) is answered
-    reply = reader.send(verdict="accepted")
-    assert reply.status_code == (303 if answered else 409)
-    assert scalar(database, "SELECT count(*) FROM verdicts") == int(answered)
+        assert ("nothing was missed" in panel, "Add a missed finding" in panel) == (answered, answered)
+    for form in ({"verdict": "accepted"}, {"verdict": "missed", "label": "nodule", "column": "9.5", "row": "9.5", "image": "1.2.3.4.1"}):
+        reader.read()
+        reply = reader.send(**form)
+        assert reply.status_code == (303 if answered else 409)
+        assert answered or said.removesuffix(".") in reply.text
+    assert scalar(database, "SELECT count(*) FROM verdicts") == 2 * answered

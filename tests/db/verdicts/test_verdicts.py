@@ -9,12 +9,13 @@ from core.policy.verdicts import MarkedPlace, RejectionReason, VerdictDraft, Ver
 from core.states import Outcome
 from db import audit
 from db.engine import Database
+from db.operations.model_performance import read_performance
 from db.operations.results_export import export_findings
 from db.verdicts.labelled_images import labelled_images
 from db.verdicts.result_state import SeenResult
 from db.verdicts.result_verdicts import read_verdicts
 from db.verdicts.verdicts import give_verdict
-from tests.support.records import NODULE, Sender, claim, complete, finish, plan, rows, run, scalar
+from tests.support.records import DIGEST, NODULE, Sender, claim, complete, finish, plan, rows, run, scalar
 
 SEEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -137,16 +138,27 @@ def test_a_result_with_a_missed_finding_is_not_accepted_as_complete(database: Da
 @pytest.mark.parametrize(
     ("outcome", "expected"), [(Outcome.NOT_ANALYSED, "no model has analysed the images"), (Outcome.ABSTAINED, "the model abstained")]
 )
-def test_nothing_was_missed_is_said_of_an_answer_only(database: Database, outcome: Outcome, expected: str) -> None:
-    """It would count as a judgement on images that no model has answered to. A missed finding is added all the same."""
+def test_without_an_answer_nothing_is_accepted_and_nothing_missed_and_what_was_added_before_is_kept(
+    database: Database, outcome: Outcome, expected: str
+) -> None:
+    """Both would count as a judgement on images that no model has answered to."""
     job_id = reported(database, findings=0)
     run(database, f"UPDATE jobs SET outcome = '{outcome}'")
     with pytest.raises(VerdictRefused, match=expected):
         judge(database, job_id, VerdictKind.ACCEPTED)
+    place = MarkedPlace("1.2.3.4.1", (9.5, 9.5))
+    with pytest.raises(VerdictRefused, match=expected) as refused:
+        mark_missed(database, job_id, place)
+    assert "an operator can have the images analysed again" in refused.value.hint
     assert scalar(database, "SELECT count(*) FROM verdicts") == 0
-    mark_missed(database, job_id, MarkedPlace("1.2.3.4.1", (9.5, 9.5)))
-    with pytest.raises(VerdictRefused, match=expected):
-        judge(database, job_id, VerdictKind.ACCEPTED)
+    run(database, "UPDATE jobs SET outcome = 'no_finding'")
+    missed = mark_missed(database, job_id, place)
+    run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+    assert [row.id for row in read_verdicts(database, [job_id])[job_id].missed] == [missed]
+    (version,) = read_performance(database, "lung_nodule_ct", DIGEST).by_version
+    assert (version.missed, version.results) == (0, 1), "it is no miss of the model"
+    judge(database, job_id, VerdictKind.RETRACTED, retracts=missed)
+    assert read_verdicts(database, [job_id])[job_id].missed == []
 
 
 def test_an_assessment_is_asked_for_once_everything_is_judged_and_after_each_later_change(database: Database, job_id: int) -> None:
