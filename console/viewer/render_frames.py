@@ -12,9 +12,9 @@ from console.viewer.render_unit import BYTES_OF, Report, open_grey, verify_files
 from core.errors import GeometryError
 from core.policy.own_objects import is_secondary_capture
 from imaging.frames.frame_series import SOP_CLASSES, FrameSeries, read_frame_series
+from imaging.frames.plane_orientation import plane_orientations
 from imaging.headers.instance_header import read_header
-from imaging.volume.geometry import slice_normal
-from imaging.wire.tolerant_values import TolerantReader
+from imaging.volume.geometry import group_orientations, slice_normal
 
 MODALITY_OF_CLASS = {uid: modality for modality, classes in SOP_CLASSES.items() for uid in classes}
 
@@ -76,14 +76,16 @@ def render_frames(
 
 
 def _common_orientation(series: FrameSeries) -> list[float] | None:
-    """Image Orientation (Patient) of the images, such as those of MR; None where they have none, a wrong one, or not the same one."""
-    found = {tuple(TolerantReader(file.header, []).numbers("ImageOrientationPatient", 6) or ()) for file in series.files}
-    orientation = list(found.pop())
+    """Image Orientation (Patient) of all frames, such as those of MR; None where they have none, a wrong one, or not the same one."""
+    found = dict.fromkeys(one for file in series.files for one in plane_orientations(file.header, file.spec.frames))
+    known = [list(one) for one in found if one is not None]
+    if not known or len(known) < len(found):
+        return None
     try:
-        slice_normal(orientation)
+        slice_normal(known[0])
     except (GeometryError, ValueError):
         return None
-    return None if found else orientation
+    return known[0] if len(group_orientations(np.array(known))) == 1 else None
 
 
 def _spacing(series: FrameSeries) -> tuple[float, float, float]:

@@ -123,7 +123,7 @@ def _read_header(dataset: Dataset, notes: list[str]) -> InstanceHeader:
             tuple[float, float, float, float, float, float] | None,
             read.numbers("ImageOrientationPatient", 6) or (shared and shared.numbers("ImageOrientationPatient", 6)),
         ),
-        position=cast(Lps | None, read.numbers("ImagePositionPatient", 3)),
+        position=cast(Lps | None, read.numbers("ImagePositionPatient", 3) or _position_of_only_frame(read, shared)),
         pixel_spacing_mm=cast(
             tuple[float, float] | None, read.numbers("PixelSpacing", 2) or (shared and shared.numbers("PixelSpacing", 2))
         ),
@@ -137,6 +137,13 @@ def _read_header(dataset: Dataset, notes: list[str]) -> InstanceHeader:
         character_set=read.texts("SpecificCharacterSet"),
         made_by_dicom_node=made_by_dicom_node(dataset),
     )
+
+
+def _position_of_only_frame(read: TolerantReader, shared: TolerantReader | None) -> tuple[float, ...] | None:
+    """Image Position (Patient) in the functional groups of an enhanced image with one frame, as some devices send each slice."""
+    if shared is None or (read.integer("NumberOfFrames", low=1) or 1) > 1:
+        return None
+    return shared.numbers("ImagePositionPatient", 3)
 
 
 def _first_present(*values: float | None) -> float | None:
@@ -157,6 +164,6 @@ def _read_transfer_syntax(dataset: Dataset, sop_instance_uid: str, notes: list[s
 
 
 def _shared_groups_reader(dataset: Dataset, notes: list[str]) -> TolerantReader | None:
-    if "SharedFunctionalGroupsSequence" not in dataset:
+    if "SharedFunctionalGroupsSequence" not in dataset and "PerFrameFunctionalGroupsSequence" not in dataset:
         return None
     return TolerantReader(flatten_shared_groups(dataset), notes)

@@ -20,7 +20,7 @@ def read_route_values(dataset: Dataset) -> dict[str, RouteValue]:
     """Every plain element by its DICOM keyword.
 
     Numbers are float, several values a tuple, text is clean str. Sequences, binary and private elements are left out, as is what
-    cannot be read. Slice thickness, spacing and orientation in a multi-frame image's shared functional groups appear as if they
+    cannot be read. Slice thickness, spacing and orientation that all frames of a multi-frame image share appear as if they
     stood in the data set itself.
     """
     notes: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, RLELossless
 
 from console.viewer.render_process import render
@@ -19,7 +19,8 @@ from tests.support.multi_frame import ULTRASOUND_LOOP, as_jpeg, multi_frame, oct
 from tests.support.series import image
 from tests.support.slides import TILE, pyramid
 
-CAPTURE, MR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.4"
+CAPTURE, MR, ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"
+SAGITTAL, AXIAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 
 def order(datasets: list[FileDataset], folder: Path) -> dict[str, object]:
@@ -135,11 +136,10 @@ def test_a_captured_screen_before_the_slices_does_not_hide_their_hounsfield_unit
 
 
 def test_images_of_mr_are_shown_as_their_window_says_with_their_orientation(tmp_path: Path) -> None:
-    sagittal = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
-    given = {"sop_class": MR, "Modality": "MR", "ImageOrientationPatient": sagittal, "WindowCenter": 500, "WindowWidth": 1000}
+    given = {"sop_class": MR, "Modality": "MR", "ImageOrientationPatient": SAGITTAL, "WindowCenter": 500, "WindowWidth": 1000}
     slices = [image(study=8503, number=number, RescaleSlope=None, RescaleIntercept=None, RescaleType=None, **given) for number in (3, 1, 2)]
     meta = render(order(slices, tmp_path), lambda line: None, lambda: None)
-    assert (meta["values"], meta["shape"], list(meta["orientation"])) == ("grey", (3, 16, 16), sagittal)
+    assert (meta["values"], meta["shape"], list(meta["orientation"])) == ("grey", (3, 16, 16), SAGITTAL)
     assert [uid[-1] for uid, _ in meta["images"]] == ["1", "2", "3"]
     stored = np.frombuffer(slices[1].PixelData, "<i2").reshape(16, 16)
     shown = np.fromfile(tmp_path / "pixels", "<i2").reshape(meta["shape"])[0]
@@ -153,3 +153,47 @@ def test_a_single_image_without_colours_is_shown(tmp_path: Path) -> None:
     meta = render(order([radiograph], tmp_path) | {"kind": "image"}, lambda line: None, lambda: None)
     assert (meta["kind"], meta["shape"]) == ("image", (1, 24, 30))
     assert np.array_equal(np.asarray(Image.open(tmp_path / "picture.png"))[..., 1], grey)
+
+
+def enhanced_mr(*orientations: list[float], shared: bool = False, number: int = 1) -> FileDataset:
+    """Enhanced MR with one frame for each orientation, in the groups of the frames or in the shared ones (then one for all)."""
+    made = multi_frame(flow(len(orientations))[..., 0], study=8505, sop_class=ENHANCED_MR, modality="MR", number=number)
+
+    def groups(orientation: list[float] | None) -> Dataset:
+        found, plane = Dataset(), Dataset()
+        if orientation is not None:
+            plane.ImageOrientationPatient = orientation
+            found.PlaneOrientationSequence = [plane]
+        return found
+
+    made.SharedFunctionalGroupsSequence = [groups(orientations[0] if shared else None)]
+    made.PerFrameFunctionalGroupsSequence = [groups(None if shared else one) for one in orientations]
+    return made
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_enhanced_mr_has_the_orientation_of_its_functional_groups(tmp_path: Path, shared: bool) -> None:
+    """Without it the viewer would show no letters, and would not hang the planes in the usual way."""
+    meta = render(order([enhanced_mr(SAGITTAL, SAGITTAL, SAGITTAL, shared=shared)], tmp_path), lambda line: None, lambda: None)
+    assert (meta["values"], meta["shape"][0], meta["orientation"]) == ("grey", 3, SAGITTAL)
+    assert json.loads(json.dumps(meta))["orientation"] == SAGITTAL
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ([[SAGITTAL, [0.0, 0.99999, 0.00001, 0.0, 0.0, -1.0]]], SAGITTAL),
+        ([[SAGITTAL, AXIAL]], None),
+        ([[SAGITTAL], [AXIAL]], None),
+        ([[SAGITTAL], [SAGITTAL]], SAGITTAL),
+        ([[[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]], None),
+        ([[[1.0, 0.0, 0.0]]], None),
+    ],
+    ids=["rounded", "mixed frames", "mixed images", "two images", "not orthogonal", "too short"],
+)
+def test_frames_of_different_orientations_have_none_in_common(
+    tmp_path: Path, images: list[list[list[float]]], expected: list[float] | None
+) -> None:
+    """A localizer in three planes, for example: letters of one plane would be wrong on the others."""
+    made = [enhanced_mr(*orientations, number=number) for number, orientations in enumerate(images, 1)]
+    assert render(order(made, tmp_path), lambda line: None, lambda: None)["orientation"] == expected
