@@ -12,8 +12,10 @@ from core.concepts.measured_values import format_measured
 from core.counted import counted
 from core.policy.priors.same_patient import left_out_in_words
 from core.policy.priors.sentences import comparison_in_words, days_in_words, nothing_earlier
+from core.policy.result_words import MEANINGS, TIERS
 from core.policy.routes.unrouted_reason import short_reason
 from core.records import FindingComparison
+from core.states import Outcome, Tier
 from core.time_zone import offset_from_utc
 from db.jobs.prior_results import left_out_results, prior_rule
 
@@ -50,6 +52,9 @@ ACTS = {
     "database.backed_up": "made a backup of the database",
 }
 """Views of patient data, as a report to people calls them."""
+
+PHOTOGRAPHS = frozenset({"DMS", "ES", "GM", "OP", "SM", "XC"})
+"""Modality (0008,0060) of images in visible light: dermoscopy, endoscopy, microscopy, the eye, other cameras (PS3.3 C.7.3.1.1.1)."""
 
 HASH = re.compile(r"[0-9a-f]{32,}")
 
@@ -149,6 +154,11 @@ def format_error(error: Exception) -> str:
     return " ".join(f"{format_sentence(part).rstrip('.')}." for part in (message, hint) if part)
 
 
+def format_picture(modality: str) -> str:
+    """Return what a single image is called: a radiograph or an ultrasound image is no photograph."""
+    return "Photograph" if modality in PHOTOGRAPHS else "Image"
+
+
 def format_words(value: str) -> str:
     """Return a word of the database as people read it."""
     return WORDS.get(value, str(value).replace("_", " "))
@@ -178,6 +188,16 @@ def format_comparison(said: Mapping[str, Any]) -> str:
     return comparison_in_words(FindingComparison(**said))
 
 
+def format_meaning(outcome: str) -> str:
+    """Return what an outcome means, as reports say it."""
+    return MEANINGS[Outcome(outcome)]
+
+
+def format_tier(tier: str) -> str:
+    """Return a confidence tier in words, which do not sound like a grade of the disease."""
+    return TIERS[Tier(tier)]
+
+
 def format_nothing_earlier(rule: Mapping[str, Any]) -> str:
     """Return the sentences of a result for which no earlier one was found, by the column ``prior_rule`` of its job."""
     return nothing_earlier(prior_rule(rule), left_out_results(rule))
@@ -202,6 +222,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "dicom_date": format_dicom_date,
     "percent": format_percent,
     "words": format_words,
+    "picture": format_picture,
     "sentence": format_sentence,
     "act": format_act,
     "counted": counted,
@@ -211,6 +232,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "compared": format_comparison,
     "days_before": days_in_words,
     "nothing_earlier": format_nothing_earlier,
+    "meaning": format_meaning,
+    "tier_words": format_tier,
     "left_out": format_left_out,
 }
 """Filters of templates. Times are in UTC."""

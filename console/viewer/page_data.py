@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from console.formats import format_picture
 from db.viewer.viewed_unit import ViewedUnit
 
 CHEST = ("CHEST", "LUNG", "THORAX")
@@ -13,6 +14,7 @@ def page_data(unit: ViewedUnit, ticket: str, finding: int | None, problem: str) 
     return {
         "base": f"/viewer/{row.id}/{ticket}",
         "kind": row.kind,
+        "picture": format_picture(row.modality),
         "preset": "full" if row.modality != "CT" else "lung" if _is_chest(unit) else "soft",
         "problem": problem,
         "job": None if job is None else job.id,

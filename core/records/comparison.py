@@ -62,6 +62,7 @@ class PriorResult:
     findings: tuple[PriorFinding, ...] = ()
     reports: Mapping[str, tuple[str, str, str]] = field(default_factory=dict, hash=False)
     superseded: bool = False
+    slice_thickness_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

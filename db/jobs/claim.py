@@ -15,7 +15,7 @@ from core.states import JobState, Priority, UnitKind
 from db.engine import Database
 from db.jobs.job_records import ClaimedJob, StoredElsewhere
 from db.jobs.prior_choice import choose_prior_results
-from db.jobs.prior_results import left_out_results, prior_rule, read_prior_results
+from db.jobs.prior_results import left_out_results, prior_rule, read_prior_results, slice_thicknesses_mm
 from db.operations.pauses import JOB_NOT_PAUSED
 
 # A job whose unit has a newer revision is not claimed: it will be superseded. Nor is a job while an object of its predecessor is being
@@ -159,11 +159,14 @@ def _read(connection: Connection, ids: list[int], comparing: list[int]) -> list[
     for item in connection.execute(_EARLIER, {"ids": ids}):
         earlier[item.id].append(StoredElsewhere(*item[1:]))
     priors = read_prior_results(connection, comparing) if comparing else {}
+    thickness = slice_thicknesses_mm(connection, list(priors))
     rows = connection.execute(_CLAIMED, {"ids": ids}).all()
-    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id], priors.get(row.id, ())) for row in rows]
+    return [_claimed(row, tuple(inputs[row.id]), earlier[row.id], priors.get(row.id, ()), thickness.get(row.id)) for row in rows]
 
 
-def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere], priors: tuple[PriorResult, ...]) -> ClaimedJob:
+def _claimed(
+    row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredElsewhere], priors: tuple[PriorResult, ...], thickness: float | None
+) -> ClaimedJob:
     last: dict[str, tuple[str, str, str]] = {}
     for item in earlier:
         if item.kind == "sr":
@@ -174,6 +177,7 @@ def _claimed(row: Row[Any], inputs: tuple[UnitInput, ...], earlier: list[StoredE
         "destinations": tuple(row.destinations),
         "failure_state": None if row.failure_state is None else JobState(row.failure_state),
         "prior_rule": None if row.prior_rule is None else prior_rule(row.prior_rule),
+        "slice_thickness_mm": thickness,
         "left_out": () if row.prior_rule is None else left_out_results(row.prior_rule),
     }
     outdated = tuple(item for item in earlier if item.kind != "sr")

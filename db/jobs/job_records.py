@@ -78,6 +78,7 @@ class ClaimedJob:
     priors: tuple[PriorResult, ...] = ()
     """The earlier results with which the result is compared, the newest first; the same for every attempt."""
     left_out: LeftOut = ()  # results of the same Patient ID that are not surely of the patient
+    slice_thickness_mm: float | None = None  # of the series, where it is compared
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ _PRIORS = text(f"""
     WHERE p.job_id = ANY(:ids) ORDER BY p.job_id, p.place
 """)
 _FINDINGS = text("SELECT * FROM findings WHERE job_id = ANY(:ids) ORDER BY job_id, ordinal")
+# Of one image each: the images of a series that was analysed have one thickness.
+_THICKNESS = text("""
+    SELECT DISTINCT ON (ji.job_id) ji.job_id, CAST(i.header ->> 'slice_thickness_mm' AS double precision) AS mm
+    FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = ANY(:ids) ORDER BY ji.job_id, i.id
+""")
 
 
 def prior_rule(stored: Mapping[str, Any]) -> PriorRule:
@@ -38,12 +43,18 @@ def left_out_results(stored: Mapping[str, Any]) -> LeftOut:
     return tuple((IdentityDoubt(doubt), number) for doubt, number in sorted(stored.get(LEFT_OUT, {}).items()))
 
 
+def slice_thicknesses_mm(connection: Connection, ids: Sequence[int]) -> dict[int, float | None]:
+    """Return Slice Thickness (0018,0050) of the series that these jobs were given; None where their header does not state it."""
+    return {row.job_id: row.mm for row in connection.execute(_THICKNESS, {"ids": list(ids)})} if ids else {}
+
+
 def read_prior_results(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[PriorResult, ...]]:
     """Return the results that were chosen for these jobs, with their findings; jobs without any are left out."""
     rows = connection.execute(_PRIORS, {"ids": list(ids)}).all()
     findings: dict[int, list[Any]] = defaultdict(list)
     for row in connection.execute(_FINDINGS, {"ids": sorted({row.prior_job_id for row in rows})}) if rows else ():
         findings[row.job_id].append(row)
+    thickness = slice_thicknesses_mm(connection, sorted({row.prior_job_id for row in rows}))
     found: dict[int, list[PriorResult]] = defaultdict(list)
     for row in rows:
         of_result = tuple(_prior_finding(one, one.ordinal in row.rejected) for one in findings[row.prior_job_id])
@@ -51,7 +62,7 @@ def read_prior_results(connection: Connection, ids: Sequence[int]) -> dict[int, 
         found[row.job_id].append(
             PriorResult(
                 row.prior_job_id, row.model_version, row.pipeline_digest, row.study_instance_uid, row.study_date, row.study_time,
-                row.days, row.outcome, of_result, reports, row.superseded,
+                row.days, row.outcome, of_result, reports, row.superseded, thickness.get(row.prior_job_id),
             )
         )  # fmt: skip
     return {id: tuple(priors) for id, priors in found.items()}

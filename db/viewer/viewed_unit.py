@@ -20,7 +20,7 @@ _UNIT = text("""
 """)
 _JOBS = text("""
     SELECT j.id, j.model, j.model_version, j.pipeline_digest, j.state, j.outcome, j.reason, j.shadow, j.revision, j.run, j.reported_at,
-           j.probabilities, j.looked_for, j.identity ->> 'not_for' AS not_for, j.prior_rule
+           j.probabilities, j.looked_for, j.notes, j.identity ->> 'not_for' AS not_for, j.prior_rule
     FROM jobs j WHERE j.unit_id = :id
     ORDER BY j.shadow, j.state IN ('superseded', 'cancelled'), j.outcome IS NULL, j.outcome <> 'findings', j.id DESC
 """)

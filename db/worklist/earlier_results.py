@@ -61,14 +61,15 @@ def read_earlier_results(
 ) -> dict[str, list[EarlierResult]]:
     """Return up to `MOST` results for each model, the latest first, and record that ``viewer`` has seen their studies.
 
-    None where the Patient ID of the study does not say who the person is (`core.policy.priors.same_patient.doubt_of_id`).
+    There is none where the Patient ID of the study does not say who the person is (`core.policy.priors.same_patient.doubt_of_id`).
     """
     found: dict[str, list[EarlierResult]] = {}
     with database.begin() as connection:
-        this = _person(connection.execute(_PERSON, {"id": study_id}).one())
-        values = {"id": study_id, "models": models, "most": MOST_CANDIDATES}
-        for row in connection.execute(_EARLIER, values) if doubt_of_id(this.patient_id) is None else ():
-            doubt, of_model = doubt_between(this, _person(row)), found.setdefault(row.model, [])
+        study = connection.execute(_PERSON, {"id": study_id}).one_or_none()  # None: it was erased at this moment
+        if study is None or doubt_of_id(study.patient_id) is not None:
+            return {}
+        for row in connection.execute(_EARLIER, {"id": study_id, "models": models, "most": MOST_CANDIDATES}):
+            doubt, of_model = doubt_between(_person(study), _person(row)), found.setdefault(row.model, [])
             if doubt not in (None, IdentityDoubt.NOTHING_ELSE) or len(of_model) == MOST:
                 continue
             result = EarlierResult(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.formats import FILTERS, filters_in, format_error, format_iso_moment, format_sentence
+from console.formats import FILTERS, filters_in, format_error, format_iso_moment, format_picture, format_sentence
 from core.errors import ConfigurationError
 from core.time_zone import find_zone
 
@@ -56,3 +56,10 @@ def test_a_date_after_a_week_is_that_of_the_zone() -> None:
     assert filters["utc"](late) == "2026-03-10 22:30:00 UTC"
     assert FILTERS["ago"](late) == "2026-03-10"
     assert (filters["moment"](None), filters["ago"](None)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("modality", "called"), [("DMS", "Photograph"), ("XC", "Photograph"), ("DX", "Image"), ("US", "Image"), ("", "Image")]
+)
+def test_a_radiograph_is_not_called_a_photograph(modality: str, called: str) -> None:
+    assert format_picture(modality) == called

@@ -9,16 +9,12 @@ from core.policy.priors.sentences import (
     prior_in_words,
     without_counterpart,
 )
+from core.policy.result_words import MEANINGS, TIERS, outcome_headline
 from core.records import Finding
-from core.states import ModelStatus, Outcome, Tier
+from core.states import ModelStatus
 from workers.encode.analysis import Analysis
 from workers.encode.measurements import measurement_texts
 
-TIERS = {
-    Tier.HIGH: "high confidence",
-    Tier.REVIEW: "to be reviewed",
-    Tier.UNCERTAIN: "uncertain",
-}
 NOT_ALONE = "Not for diagnosis without a clinician."
 RESEARCH = "RESEARCH - not for clinical use"
 RESEARCH_SHORT = "RESEARCH"
@@ -57,7 +53,7 @@ def location(analysis: Analysis, finding: Finding) -> str:
         parts.append(f"x {x:.0f}, y {y:.0f}, z {z:.0f}")
     elif finding.image_point is not None:
         parts.append(f"column {finding.image_point[0]:.0f}, row {finding.image_point[1]:.0f} of its image")
-    return "; ".join(parts) or "the whole image"
+    return "; ".join(parts) or ("the whole series" if len(analysis.source.images) > 1 else "the whole image")
 
 
 def site_text(finding: Finding) -> str:
@@ -70,14 +66,7 @@ def site_text(finding: Finding) -> str:
 def outcome_sentences(analysis: Analysis) -> tuple[str, str]:
     """(headline, explanation) of the whole analysis."""
     prediction = analysis.prediction
-    count = len(prediction.findings)
-    if prediction.outcome is Outcome.FINDINGS:
-        return ("1 finding" if count == 1 else f"{count} findings"), "For a clinician to look at. What is not listed is not excluded."
-    if prediction.outcome is Outcome.NO_FINDING:
-        return "No finding", "Nothing was found that reaches the operating point. This excludes nothing."
-    if prediction.outcome is Outcome.ABSTAINED:
-        return "No answer: the model abstained", "It ran and gives no answer. This is neither a positive nor a negative result."
-    return "Not analysed", "The images could not be analysed. This is no negative result."
+    return outcome_headline(prediction.outcome, len(prediction.findings)), MEANINGS[prediction.outcome]
 
 
 def summary_text(analysis: Analysis) -> str:

@@ -26,6 +26,8 @@ def compare_prediction(job: ClaimedJob, card: ModelCard, prediction: Prediction)
     error: MeasuringError | None = MEASURING_ERRORS.get(card.name)
     matched = bool(job.priors) and (error is not None or has_places(prediction.findings))
     if matched:
-        findings = compare_findings(prediction.findings, job.priors[0], pipeline_digest=job.pipeline_digest, error=error)
+        findings = compare_findings(
+            prediction.findings, job.priors[0], pipeline_digest=job.pipeline_digest, error=error, slice_thickness_mm=job.slice_thickness_mm
+        )
         prediction = replace(prediction, findings=findings)
     return prediction, EarlierResults(job.prior_rule, job.priors, matched, left_out=job.left_out)

@@ -105,13 +105,13 @@ export class Controls {
     const { place, count } = model.place(plane), [uid, frame] = model.meta.images?.[model.cross[0]] ?? [];
     const number = model.meta.instance_numbers?.[uid], ofFrames = model.meta.images?.filter(([other]) => other === uid).length > 1;
     const title = one(".title", element), letters = geometry.letters(plane);
-    title.textContent = model.photograph !== null ? model.meta.levels ? "Slide" : "Photograph" : `${geometry.planeName(plane)} ${place}/${count}`;
+    title.textContent = model.photograph !== null ? model.meta.levels ? "Slide" : model.page.picture : `${geometry.planeName(plane)} ${place}/${count}`;
     title.style.color = geometry.isVolume ? PLANE_COLOURS[plane] : "";
     one(".detail", element).textContent = plane !== "z" ? "" : ofFrames ? `frame ${frame}` : number !== undefined ? `image ${number}` : "";
     one(".window", element).textContent = model.coloured ? `${geometry.shape[2]} × ${geometry.shape[1]}` : `C ${String(model.window.center).replace("-", "−")}  W ${model.window.width}`;
     for (const side of ["left", "right", "top", "bottom"]) one(`.${side}`, element).textContent = letters?.[side] ?? "";
     element.classList.toggle("loading", model.picture(plane) === null);
-    view.canvas.setAttribute("aria-label", model.photograph !== null ? "Photograph" : model.coloured ? `${this.placeText(plane)}, in colour` : `${this.placeText(plane)}, window center ${model.window.center}, width ${model.window.width}`);
+    view.canvas.setAttribute("aria-label", model.photograph !== null ? model.page.picture : model.coloured ? `${this.placeText(plane)}, in colour` : `${this.placeText(plane)}, window center ${model.window.center}, width ${model.window.width}`);
   }
 
   // The value under the pointer.

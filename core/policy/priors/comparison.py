@@ -13,26 +13,40 @@ from core.records import Change, Finding, FindingComparison, PriorFinding, Prior
 OTHER_PIPELINE = "it was measured by another version of the model, so that the difference may come from the version"
 NO_ERROR_KNOWN = "the measuring error of this model is not known"
 NO_VOLUME = "no volume was measured"
+MOST_THICKNESS_RATIO = 1.5  # of the slices of both series: beyond it the same nodule has another volume in each
 
 
 def compare_findings(
-    findings: Sequence[Finding], prior: PriorResult, *, pipeline_digest: str, error: MeasuringError | None
+    findings: Sequence[Finding],
+    prior: PriorResult,
+    *,
+    pipeline_digest: str,
+    error: MeasuringError | None,
+    slice_thickness_mm: float | None = None,
 ) -> tuple[Finding, ...]:
     """Return the findings, each with what the comparison with ``prior`` says of it.
 
-    ``error``: of the volumes that the model measures; None: changes are given and not judged.
+    ``error``: of the volumes that the model measures; None: changes are given and not judged. ``slice_thickness_mm``: of this series.
     """
     now = [_placed(number, finding) for number, finding in enumerate(findings, 1)]
     before = [PlacedFinding(one.number, one.side, one.place, one.diameter_mm, one.rejected) for one in prior.findings]
     matches = match_findings(now, before)
     earlier = {one.number: one for one in prior.findings}
+    unlike = OTHER_PIPELINE if prior.pipeline_digest != pipeline_digest else other_slices(prior.slice_thickness_mm, slice_thickness_mm)
     compared = []
     for number, finding in enumerate(findings, 1):
         said = _said(prior, matches[number])
         if said.finding is not None:
-            said = _measured(said, finding, earlier[said.finding], prior.pipeline_digest == pipeline_digest, error)
+            said = _measured(said, finding, earlier[said.finding], unlike, error)
         compared.append(replace(finding, comparison=said))
     return tuple(compared)
+
+
+def other_slices(then_mm: float | None, now_mm: float | None) -> str:
+    """Return why volumes measured on slices of these thicknesses are not compared; "" where they are, or one is not known."""
+    if not then_mm or not now_mm or max(then_mm, now_mm) <= MOST_THICKNESS_RATIO * min(then_mm, now_mm):
+        return ""
+    return f"the slices were {then_mm:g} mm thick then and are {now_mm:g} mm thick now, which changes the measured volume"
 
 
 def has_places(findings: Sequence[Finding]) -> bool:
@@ -62,9 +76,9 @@ def _said(prior: PriorResult, match: Match) -> FindingComparison:
 
 
 def _measured(
-    said: FindingComparison, finding: Finding, before: PriorFinding, same_pipeline: bool, error: MeasuringError | None
+    said: FindingComparison, finding: Finding, before: PriorFinding, unlike: str, error: MeasuringError | None
 ) -> FindingComparison:
-    """Return the comparison with the differences of a matched finding, and what they mean."""
+    """Return the comparison with the differences of a matched finding, and what they mean; ``unlike``: why they mean nothing."""
     axes = measured(finding, codes.LONG_AXIS), measured(finding, codes.SHORT_AXIS)
     volume, volume_before = measured(finding, codes.VOLUME), before.volume_mm3
     said = replace(
@@ -78,8 +92,8 @@ def _measured(
     if not volume or not volume_before:
         return replace(said, reason=NO_VOLUME)
     said = replace(said, volume_percent=round(100 * (volume - volume_before) / volume_before))
-    if not same_pipeline or error is None:
-        return replace(said, reason=NO_ERROR_KNOWN if same_pipeline else OTHER_PIPELINE)
+    if unlike or error is None:
+        return replace(said, reason=unlike or NO_ERROR_KNOWN)
     smaller = min((size for size in (finding.diameter_mm, before.diameter_mm) if size is not None), default=None)
     change = growth.judge_volumes(volume_before, volume, error.ratio_95(smaller))
     days = growth.doubling_days(volume_before, volume, said.days) if change is Change.LARGER else None

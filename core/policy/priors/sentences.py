@@ -15,7 +15,7 @@ NOT_NEW = "This does not say that it is new."
 REPLACED_SOON = "It was superseded when it was chosen, and the result that takes its place was not there yet."
 MOST_LISTED = 5
 CHANGES = {
-    Change.WITHIN_ERROR: "within the measuring error",
+    Change.WITHIN_ERROR: "within the measuring error, so that growth is not excluded",
     Change.LARGER: "larger, beyond the measuring error",
     Change.SMALLER: "smaller, beyond the measuring error",
 }

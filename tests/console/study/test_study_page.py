@@ -93,6 +93,38 @@ def test_the_page_shows_where_in_the_organ_and_what_was_evaluated(browser: Brows
     assert "Density of the nodule: <strong>Solid</strong>" in page
 
 
+NOT_COVERED = "The lower end of the lungs was not covered by the series: what lies there was not examined."
+
+
+def test_study_page_and_viewer_say_the_side_and_what_was_not_examined_and_is_not_excluded(browser: Browser, database: Database) -> None:
+    """As the report does: who reads the pages alone must not take a negative answer, or a part of the lungs, for the whole."""
+    run(database, f"UPDATE jobs SET notes = ARRAY['{NOT_COVERED}']")
+    paths = f"/studies/{_study_id(database)}", f"/viewer/{scalar(database, 'SELECT id FROM units')}"
+    for path in paths:
+        page = browser.get(path).text
+        for said in ("Upper zone of lung · Right", "What is not listed is not excluded.", NOT_COVERED, ">to be reviewed</span>"):
+            assert said in page, (path, said)
+    run(database, "DELETE FROM findings")
+    for outcome, said in (
+        ("no_finding", "Nothing was found that reaches the operating point. This excludes nothing."),
+        ("abstained", "This is neither a positive nor a negative result."),
+        ("not_analysed", "This is no negative result."),
+    ):
+        run(database, f"UPDATE jobs SET outcome = '{outcome}'")
+        for path in paths:
+            page = browser.get(path).text
+            assert said in page, (path, said)
+            assert NOT_COVERED in page, (path, outcome)
+
+
+def test_a_single_image_is_called_a_photograph_only_where_it_is_one(browser: Browser, database: Database) -> None:
+    run(database, "UPDATE units SET kind = 'image'")
+    for modality, called in (("DX", "Image"), ("DMS", "Photograph")):
+        run(database, f"UPDATE series SET modality = '{modality}'")
+        assert re.search(rf'<h2 id="unit-\d+">{called}\b', browser.get(f"/studies/{_study_id(database)}").text)
+        assert f'"picture": "{called}"' in browser.get(f"/viewer/{scalar(database, 'SELECT id FROM units')}").text
+
+
 def test_a_failed_job_shows_its_reason_and_attempts(browser: Browser, database: Database) -> None:
     run(database, "UPDATE jobs SET state = 'quarantined', reason = 'out of memory', inferred_at = NULL, outcome = 'not_analysed'")
     page = browser.get(f"/studies/{_study_id(database)}").text

@@ -245,3 +245,10 @@ def test_the_result_says_what_it_was_compared_with(database: Database) -> None:
     complete(database, COMPARING, study=receive(database, 101, study_date="20260401"))
     (prior, _) = claim(database).priors
     assert prior.findings[0].place == place, "it is read again for the next comparison"
+
+
+def test_the_thickness_of_the_slices_of_both_series_is_known(database: Database) -> None:
+    report_earlier(database, 1, "20240601")
+    report_earlier(database, 2, "20250601", slice_thickness_mm=5.0)
+    job = claimed_now(database, slice_thickness_mm=1.25)
+    assert (job.slice_thickness_mm, [prior.slice_thickness_mm for prior in job.priors]) == (1.25, [5.0, None])

@@ -38,6 +38,14 @@ def test_nodules_are_matched_to_those_of_the_newest_result() -> None:
     assert (earlier.priors, earlier.matched, earlier.rule) == ((newest, older), True, RULE)
 
 
+def test_the_change_of_a_nodule_is_not_judged_where_the_slices_are_not_alike() -> None:
+    prior = replace(earlier_result(earlier_nodule(1, 200.0)), slice_thickness_mm=5.0)
+    for thickness, change in ((1.0, Change.NOT_JUDGED), (5.0, Change.LARGER)):
+        prediction, _ = compare_prediction(replace(job(prior), slice_thickness_mm=thickness), NODULES, found(nodule(0, 512.0)))
+        assert prediction.findings[0].comparison is not None
+        assert prediction.findings[0].comparison.change is change
+
+
 def test_without_a_rule_or_an_answer_nothing_is_compared() -> None:
     prior = earlier_result(earlier_nodule(1, 200.0))
     prediction = found(nodule(0, 512.0))

@@ -6,6 +6,7 @@ from reportlab.platypus import Flowable, Table
 
 from core.concepts import codes
 from core.policy.priors.sentences import comparison_in_words
+from core.policy.result_words import TIERS
 from core.records import Finding
 from workers.encode import finding_text
 from workers.encode.analysis import Analysis
@@ -24,7 +25,7 @@ def findings_table(analysis: Analysis) -> Any:
     for number, finding in enumerate(analysis.prediction.findings, 1):
         sure = paragraph(finding_text.confidence_text(finding), 8.5, bold=True)
         measured = paragraph("; ".join(measurement_texts(finding)) or "-")
-        cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(finding_text.TIERS[finding.tier])]
+        cells = [paragraph(finding.code.meaning, bold=True), sure, paragraph(TIERS[finding.tier])]
         rows.append([paragraph(str(number), bold=True), *cells, measured, paragraph(finding_text.location(analysis, finding))])
         for text in texts_below(finding):
             rows.append(["", paragraph(text), "", "", "", ""])

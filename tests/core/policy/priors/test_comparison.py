@@ -46,7 +46,7 @@ def test_a_matched_finding_has_its_sizes_of_then_and_the_differences() -> None:
 def test_within_the_measuring_error_there_is_no_doubling_time() -> None:
     said = said_of(300.0, earlier_result(earlier_nodule(1, 200.0)))
     assert (said.change, said.volume_percent, said.doubling_days) == (Change.WITHIN_ERROR, 50, None)
-    assert "within the measuring error" in comparison_in_words(said)
+    assert "within the measuring error, so that growth is not excluded" in comparison_in_words(said)
     assert "doubling" not in comparison_in_words(said)
 
 
@@ -69,6 +69,21 @@ def test_a_change_is_not_judged_without_the_same_version_and_a_known_error(diges
     said = said_of(512.0, earlier_result(earlier_nodule(1, 200.0), digest=digest), error)
     assert (said.finding, said.volume_percent, said.change, said.doubling_days) == (1, 156, Change.NOT_JUDGED, None)
     assert f"not judged: {reason}" in comparison_in_words(said)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "judged"),
+    [(1.0, 5.0, False), (3.0, 1.0, False), (2.0, 3.0, True), (1.0, 1.25, True), (None, 5.0, True), (5.0, None, True)],
+)
+def test_a_change_between_slices_of_unlike_thickness_is_not_judged(then: float | None, now: float | None, judged: bool) -> None:
+    """The same nodule has another volume on thick slices: it would be called larger, with a doubling time."""
+    prior = replace(earlier_result(earlier_nodule(1, 200.0)), slice_thickness_mm=then)
+    (finding,) = compare_findings((nodule(0, 512.0),), prior, pipeline_digest=CT_MODEL.digest, error=ERROR, slice_thickness_mm=now)
+    assert finding.comparison is not None
+    assert (finding.comparison.change is Change.LARGER, finding.comparison.doubling_days is not None) == (judged, judged)
+    assert finding.comparison.volume_percent == 156, "the reader sees the values"
+    said = f"not judged: the slices were {then:g} mm thick then and are {now:g} mm thick now" if not judged else "larger, beyond"
+    assert said in comparison_in_words(finding.comparison)
 
 
 def test_growth_by_lung_rads_is_named() -> None:
