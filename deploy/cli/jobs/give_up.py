@@ -8,7 +8,7 @@ import typer
 from core.counted import counted
 from core.errors import NodeError
 from deploy.cli.common import AsJson, Config, open_database
-from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, Plan, ReasonOption, Study, Yes, carry_out, require_selection
+from deploy.cli.jobs.planned_commands import CommandOptions, DryRun, Plan, ReasonOption, Study, Yes, carry_out, require_selection
 from deploy.cli.jobs.resend import COLUMNS, DeliveryIds
 
 To = Annotated[
@@ -31,8 +31,8 @@ def give_up_deliveries(
     from db.deliveries.giving_up import plan_giving_up, unknown
     from db.operations.command_kinds import CommandKind
 
-    manner = Manner(reason, dry_run, yes, as_json)
-    manner.check()
+    options = CommandOptions(reason, dry_run, yes, as_json)
+    options.check()
     require_selection(not ids and not study and not to, "give ids, --study or --to")
     wanted = tuple(ids or ())
     with open_database(config) as (_, database):
@@ -49,4 +49,4 @@ def give_up_deliveries(
             what=f"{counted(len(ended), 'delivery', 'deliveries')} will not be sent any more",
         )
         args = {"subject": counted(len(named), "delivery", "deliveries"), "deliveries": ",".join(str(row.delivery_id) for row in named)}
-        carry_out(database, CommandKind.DELIVERY_GIVE_UP, args, plan, manner)
+        carry_out(database, CommandKind.DELIVERY_GIVE_UP, args, plan, options)

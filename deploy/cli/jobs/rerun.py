@@ -8,9 +8,9 @@ import typer
 from core.counted import counted
 from core.errors import NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
-from deploy.cli.jobs.asked_of_a_role import (
+from deploy.cli.jobs.planned_commands import (
+    CommandOptions,
     DryRun,
-    Manner,
     Plan,
     ReasonOption,
     Since,
@@ -54,8 +54,8 @@ def rerun_jobs(
     from dicom_node.conduct.model_versions import rerun_versions
     from models import installed
 
-    manner = Manner(reason, dry_run, yes, as_json)
-    manner.check()
+    options = CommandOptions(reason, dry_run, yes, as_json)
+    options.check()
     name, _, version = model.rpartition("@")
     selection = RerunSelection(
         tuple(ids or ()), study, parse_time(since), parse_time(until, "--until"), name, (to,) if to else (), made_by
@@ -75,4 +75,4 @@ def rerun_jobs(
             count=len(runs),
             what=f"{counted(len(runs), 'job')} will run again; each new result supersedes the one before",
         )
-        carry_out(database, CommandKind.JOB_RERUN, {key: value for key, value in args.items() if value}, plan, manner)
+        carry_out(database, CommandKind.JOB_RERUN, {key: value for key, value in args.items() if value}, plan, options)

@@ -8,9 +8,9 @@ import typer
 from core.counted import counted
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, parse_time
-from deploy.cli.jobs.asked_of_a_role import (
+from deploy.cli.jobs.planned_commands import (
+    CommandOptions,
     DryRun,
-    Manner,
     Plan,
     ReasonOption,
     Since,
@@ -46,8 +46,8 @@ def resend_deliveries(
     from db.deliveries.resend_plan import ResendSelection, ResendTargets, plan_resend, unselected
     from db.operations.command_kinds import CommandKind
 
-    manner = Manner(reason, dry_run, yes, as_json)
-    manner.check()
+    options = CommandOptions(reason, dry_run, yes, as_json)
+    options.check()
     if missing and not to:
         raise ConfigurationError("--missing compares with one destination", hint="add --to NAME")
     if destination and to:
@@ -74,4 +74,4 @@ def resend_deliveries(
             count=len(sent),
             what=f"{counted(len(sent), 'object')} will be sent{f' to {to}' if to else ' again'}",
         )
-        carry_out(database, CommandKind.DELIVERY_RESEND, {key: value for key, value in args.items() if value}, plan, manner)
+        carry_out(database, CommandKind.DELIVERY_RESEND, {key: value for key, value in args.items() if value}, plan, options)

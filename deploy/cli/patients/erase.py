@@ -7,7 +7,7 @@ import typer
 
 from core.errors import ConfigurationError, NodeError
 from deploy.cli.common import MOST_ID, AsJson, Config, open_database, operator_name
-from deploy.cli.jobs.asked_of_a_role import DryRun, Manner, ReasonOption, Yes
+from deploy.cli.jobs.planned_commands import CommandOptions, DryRun, ReasonOption, Yes
 from deploy.cli.patients.options import Issuer, PatientId
 from deploy.terminal import print_json, print_message
 
@@ -48,8 +48,8 @@ def erase_patient(
     from dicom_node.erasure.quarantined import quarantined_of
     from dicom_node.erasure.run import run_erasure
 
-    manner = Manner(reason, dry_run, yes, as_json)
-    manner.check()
+    options = CommandOptions(reason, dry_run, yes, as_json)
+    options.check()
     with open_database(config) as (settings, database):
         blobs = open_blobs(settings)
         if not blobs.removes:

@@ -29,8 +29,8 @@ Until = Annotated[str | None, typer.Option("--until", metavar="T", help="only be
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a person gives a command: with which reason, tried or confirmed beforehand, answered in JSON."""
+class CommandOptions:
+    """Options of a command: the reason, whether it is only tried, whether it is confirmed beforehand, and whether the answer is JSON."""
 
     reason: str
     dry_run: bool
@@ -89,7 +89,7 @@ def require_destination(settings: "Settings", name: str) -> None:
         raise ConfigurationError(f"no destination is named {name!r}", hint=f"there are: {names}")
 
 
-def carry_out(database: "Database", kind: "CommandKind", args: Mapping[str, str], plan: Plan, manner: Manner) -> None:
+def carry_out(database: "Database", kind: "CommandKind", args: Mapping[str, str], plan: Plan, options: CommandOptions) -> None:
     """Show the plan; unless it is a dry run, ask for confirmation, give the command to its role and print the answer.
 
     Raises
@@ -97,17 +97,17 @@ def carry_out(database: "Database", kind: "CommandKind", args: Mapping[str, str]
     NodeError
         Nothing would be done, the person declined, the role could not do it, or does not answer.
     """
-    if not manner.as_json:
+    if not options.as_json:
         print_table(plan.title, plan.columns, [[row.get(column) for column in plan.columns] for row in plan.rows])
     answer = None
-    if not manner.dry_run:
+    if not options.dry_run:
         if not plan.count:
             raise NodeError("nothing was changed", hint="the column 'action' says why" if plan.rows else "nothing fits the selection")
-        if not manner.yes and not typer.confirm(f"{plan.what}. Continue?", err=True):
+        if not options.yes and not typer.confirm(f"{plan.what}. Continue?", err=True):
             raise NodeError("nothing was changed")
-        answer = _ask(database, kind, {**args, "reason": manner.reason.strip()})
+        answer = _ask(database, kind, {**args, "reason": options.reason.strip()})
         print_message(answer)
-    if manner.as_json:
+    if options.as_json:
         print_json({"planned": list(plan.rows), "answer": answer})
 
 
