@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from console.bulk.bulk_action import BulkAction
-from console.bulk.preview import MOST_CHOICES, MOST_PLANNED, PlanWords, Preview, PreviewRow, preview_of
+from console.bulk.preview import MOST_CHOICES, PLANNED, PlanWords, Preview, PreviewRow, preview_of
 from console.bulk.selection_form import FormField, choice_field, counted_choices, read_value, time_field
 from console.formats import format_moment, format_words
 from db.bulk.arguments import failed_deliveries_selection, resend_selection
-from db.bulk.row_range import RowRange
 from db.commitment.failed_reports import FailedReport, select_failed_reports, sources_of_failed_reports
 from db.deliveries.resend_plan import PlannedSending, ResendTargets, plan_resend
 from db.deliveries.retry_plan import PlannedRetry, delivery_causes, plan_retry
@@ -42,7 +41,7 @@ class RetryAction(BulkAction):
 
     def preview(self, args: Mapping[str, str]) -> Preview:
         """Return which failed deliveries would be sent again."""
-        plan = plan_retry(self.database, failed_deliveries_selection(args), RowRange(limit=MOST_PLANNED))
+        plan = plan_retry(self.database, failed_deliveries_selection(args), PLANNED)
         words = PlanWords(("delivery", "deliveries"), "sent again", ("Delivery", "Job", "Destination", "Object", "Reason", "What happens"))
         return preview_of(plan, words, number=lambda row: row.delivery_id, refusal=lambda row: row.refusal, shown=self._row)
 
@@ -85,7 +84,7 @@ class ResendAction(BulkAction):
         selection = resend_selection(args)
         if not selection.destination or selection.everything:
             return None
-        plan = plan_resend(self.database, selection, ResendTargets.configured(self.current()), RowRange(limit=MOST_PLANNED))
+        plan = plan_resend(self.database, selection, ResendTargets.configured(self.current()), PLANNED)
         columns = ("Delivery", "Job", "Object", "State", "What happens")
         words = PlanWords(("object", "objects"), "sent again", columns, of=f" to {selection.destination}")
         return preview_of(plan, words, number=lambda row: row.job_id, refusal=lambda row: row.refusal, shown=self._row)
@@ -116,7 +115,7 @@ class ReportAction(BulkAction):
 
     def preview(self, args: Mapping[str, str]) -> Preview:
         """Return which reports would be sent again."""
-        found = select_failed_reports(self.database, args.get("source", ""), RowRange(limit=MOST_PLANNED))
+        found = select_failed_reports(self.database, args.get("source", ""), PLANNED)
         words = PlanWords(("report", "reports"), "sent again", ("Report", "Source", "Images", "Attempts", "Since", "Reason"))
         return preview_of(found, words, number=lambda row: row.id, refusal=lambda _: "", shown=self._row)
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.bulk.bulk_action import BulkAction
-from console.bulk.preview import MOST_CHOICES, MOST_PLANNED, PlanWords, Preview, PreviewRow, preview_of
+from console.bulk.preview import MOST_CHOICES, PLANNED, PlanWords, Preview, PreviewRow, preview_of
 from console.bulk.selection_form import FormField, choice_field, counted_choices, read_value, time_field
 from console.formats import format_moment, format_size
 from core.policy.routes.unrouted_reason import short_reason
 from db.bulk.arguments import quarantine_selection, unrouted_selection
-from db.bulk.row_range import RowRange
 from db.complete.unrouted import IMAGES_DELETED
 from db.listings.quarantine import QuarantinedItem, refusal_causes, select_quarantined
 from db.listings.unrouted import select_unrouted, sources_of_unrouted
@@ -42,7 +41,7 @@ class ReceiveAction(BulkAction):
 
     def preview(self, args: Mapping[str, str]) -> Preview:
         """Return which data sets would be checked again. Only the listener finds out which of them are accepted."""
-        found = select_quarantined(self.database, quarantine_selection(args), RowRange(limit=MOST_PLANNED))
+        found = select_quarantined(self.database, quarantine_selection(args), PLANNED)
         words = PlanWords(("data set", "data sets"), "checked again", ("Item", "Status", "Source", "Size", "Last", "Reason"))
         return preview_of(found, words, number=lambda item: item.id, refusal=lambda _: "", shown=self._row)
 
@@ -78,7 +77,7 @@ class RouteAction(BulkAction):
 
     def preview(self, args: Mapping[str, str]) -> Preview:
         """Return which units would be routed again. Only the conductor finds out which route takes them."""
-        found = select_unrouted(self.database, unrouted_selection(args), RowRange(limit=MOST_PLANNED))
+        found = select_unrouted(self.database, unrouted_selection(args), PLANNED)
         words = PlanWords(("unit", "units"), "routed again", ("Unit", "Source", "Modality", "Completed", "Reason", "What happens"))
         return preview_of(found, words, number=lambda row: int(row["unit_id"]), refusal=_refusal, shown=self._row)
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from console.bulk.bulk_action import BulkAction
-from console.bulk.preview import MOST_CHOICES, MOST_PLANNED, PlanWords, Preview, PreviewRow, preview_of
+from console.bulk.preview import MOST_CHOICES, PLANNED, PlanWords, Preview, PreviewRow, preview_of
 from console.bulk.selection_form import FormField, choice_field, counted_choices, read_value, time_field
 from core.states import ModelState
 from db.bulk.arguments import failed_selection, rerun_selection
-from db.bulk.row_range import RowRange
 from db.jobs.requeue_plan import PlannedRequeue, failure_causes, plan_requeue
 from db.jobs.rerun import RerunTarget
 from db.jobs.rerun_plan import PlannedRun, plan_reruns
@@ -43,7 +42,7 @@ class RequeueAction(BulkAction):
 
     def preview(self, args: Mapping[str, str]) -> Preview:
         """Return which failed jobs would be queued again."""
-        plan = plan_requeue(self.database, failed_selection(args), RowRange(limit=MOST_PLANNED))
+        plan = plan_requeue(self.database, failed_selection(args), PLANNED)
         words = PlanWords(("job", "jobs"), "queued again", ("Job", "Model", "State", "Reason", "What happens"))
         return preview_of(plan, words, number=lambda row: row.job_id, refusal=lambda row: row.refusal, shown=self._row)
 
@@ -92,7 +91,7 @@ class RerunAction(BulkAction):
         selection = rerun_selection(args)
         if selection.everything:
             return None
-        plan = plan_reruns(self.database, selection, self._find(args.get("version", "")), RowRange(limit=MOST_PLANNED))
+        plan = plan_reruns(self.database, selection, self._find(args.get("version", "")), PLANNED)
         words = PlanWords(("job", "jobs"), "run again", ("Job", "Model", "Outcome", "Destinations", "What happens"))
         return preview_of(plan, words, number=lambda row: row.job_id, refusal=lambda row: row.refusal, shown=self._row)
 

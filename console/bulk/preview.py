@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from core.counted import counted
+from db.bulk.row_range import RowRange
 
 MOST_PLANNED = 5000  # numbers of one command; the page takes less than a second for so many
 MOST_CHOICES = 100  # entries of a list
+PLANNED = RowRange(limit=MOST_PLANNED + 1)  # one more, so that the page knows whether there are more
 SHOWN = 10
 
 Row = TypeVar("Row")
@@ -67,12 +69,15 @@ def preview_of(
     plan: Sequence[Row], words: PlanWords, *, number: Callable[[Row], int], refusal: Callable[[Row], str],
     shown: Callable[[Row], PreviewRow],
 ) -> Preview:  # fmt: skip
-    """Return the preview of a plan that was made for `MOST_PLANNED` numbers at most."""
-    numbers = {number(row) for row in plan}
+    """Return the preview of a plan that was made for `PLANNED`."""
+    numbers = sorted({number(row) for row in plan})
+    more = len(numbers) > MOST_PLANNED
+    if more:
+        plan, numbers = [row for row in plan if number(row) < numbers[-1]], numbers[:-1]
     refused = Counter(why for row in plan if (why := refusal(row)))
     count = len(plan) - refused.total()
     would = [f"{counted(count, *words.noun)} would be {words.would}"] if count else []
-    if len(numbers) >= MOST_PLANNED:
+    if more:
         would.append("There are more than one command takes: these have the lowest numbers. Do the rest afterwards")
     return Preview(
         would=tuple(would),
@@ -81,5 +86,5 @@ def preview_of(
         rows=tuple(shown(row) for row in plan[:SHOWN]),
         total=len(plan),
         subject=counted(count, *words.noun) + words.of,
-        hidden={"last": str(max(numbers, default=0)), "count": str(len(plan))},
+        hidden={"last": str(numbers[-1] if numbers else 0), "count": str(len(plan))},
     )
