@@ -1,6 +1,6 @@
 """Analyses of every kind of result, with synthetic headers, for tests that encode or validate reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -230,3 +230,10 @@ def shapes() -> Mapping[str, Analysis]:
         "skin-segmented": with_segmentation(replace(masked_skin(), related_objects=OTHERS)),
         "skin-abstained": skin(Prediction(Outcome.ABSTAINED, (), CLASSES, reason="The image is unlike those it was trained on.")),
     }
+
+
+def walk(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield a content item, and every item below it."""
+    yield dataset
+    for item in dataset.get("ContentSequence", ()):
+        yield from walk(item)

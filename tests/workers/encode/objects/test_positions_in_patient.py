@@ -26,6 +26,7 @@ from imaging.volume.volume import Volume, read_volume
 from models.ct.tilt_correction import TiltCorrectedModel
 from models.protocol import Model
 from tests.support import analyses, ball_phantoms
+from tests.support.analyses import walk
 from tests.support.enhanced_ct import enhanced_ct
 from tests.support.real_data import shared_data
 from workers.encode.analysis import Analysis
@@ -119,7 +120,7 @@ def points_of(content: bytes, paths: list[Path]) -> list[np.ndarray]:
     """Every point of the report in patient coordinates, those on images by the header of the image that they name."""
     images = {str(dataset.SOPInstanceUID): dataset for dataset in map(dcmread, paths)}
     points = []
-    for item in _walk(dcmread(io.BytesIO(content))):
+    for item in walk(dcmread(io.BytesIO(content))):
         if item.get("ValueType") == "SCOORD3D":
             assert item.ReferencedFrameOfReferenceUID == next(iter(images.values())).FrameOfReferenceUID
             points.append(np.array(item.GraphicData, float))
@@ -132,10 +133,6 @@ def points_of(content: bytes, paths: list[Path]) -> list[np.ndarray]:
 
 def close(points: list[np.ndarray], centre: tuple[float, float, float], voxel_mm: float) -> bool:
     return bool(points) and all(np.linalg.norm(point - centre) <= voxel_mm for point in points)
-
-
-def _walk(dataset: Dataset) -> list[Dataset]:
-    return [dataset, *(inner for item in dataset.get("ContentSequence", ()) for inner in _walk(item))]
 
 
 def outline_and_reports_lie_on_the_nodule(analysis: Analysis, volume: Volume, paths: list[Path], voxel_mm: float) -> bytes:
@@ -232,7 +229,7 @@ def test_on_images_without_a_common_frame_of_reference_the_point_is_on_the_image
     analysis, _ = found(paths)
     assert segmentation.encode(analysis) is None
     content = sr_document.encode(analysis).content
-    assert not [item for item in _walk(dcmread(io.BytesIO(content))) if item.get("ValueType") == "SCOORD3D"]
+    assert not [item for item in walk(dcmread(io.BytesIO(content))) if item.get("ValueType") == "SCOORD3D"]
     assert close(points_of(content, paths), CENTRE, max(ball_phantoms.ACQUISITIONS["oblique"].spacing_mm))
 
 

@@ -1,7 +1,6 @@
 """Reports of every shape: what they take over and state, and the same bytes for the same analysis."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,6 +13,7 @@ from core.concepts import codes, private_codes
 from core.records import Code, Prediction
 from core.states import Outcome, ResultKind
 from tests.support import analyses
+from tests.support.analyses import walk
 from workers.encode.analysis import Analysis, Predecessor
 from workers.encode.finding_text import summary_text
 from workers.encode.known_codes import is_known
@@ -27,12 +27,6 @@ DATES = {"20261119", "20261120", "19500102"}
 
 def document(analysis: Analysis) -> Dataset:
     return dcmread(io.BytesIO(sr_document.encode(analysis).content))
-
-
-def walk(dataset: Dataset) -> Iterator[Dataset]:
-    yield dataset
-    for item in dataset.get("ContentSequence", ()):
-        yield from walk(item)
 
 
 def named(dataset: Dataset, value: str) -> list[Dataset]:

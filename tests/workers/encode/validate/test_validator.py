@@ -1,7 +1,7 @@
 """The validator finds one seeded fault for each case, and none in undamaged reports."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from core.records import Code
 from tests.support import analyses
+from tests.support.analyses import walk
 from workers.encode.known_codes import is_known
 from workers.encode.sr import document as sr_document
 from workers.encode.validate.validator import validate
@@ -27,12 +28,6 @@ def damaged(shape: str, damage: Callable[[Dataset], object]) -> tuple[str, ...]:
     buffer = io.BytesIO()
     document.save_as(buffer)
     return validate(buffer.getvalue())
-
-
-def walk(dataset: Dataset) -> Iterator[Dataset]:
-    yield dataset
-    for item in dataset.get("ContentSequence", ()):
-        yield from walk(item)
 
 
 def first(document: Dataset, kind: str, name: str = "") -> Dataset:
