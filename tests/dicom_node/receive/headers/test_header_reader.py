@@ -62,8 +62,8 @@ def done_here(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def file_with_items(count: int) -> Seed:
-    """A sequence of empty items of undefined length, after the elements of a CT slice."""
-    content = encoded(image(side=8, PixelData=None))
+    """A sequence of empty items of undefined length, after the elements of a CT slice with text beyond ASCII: it is not plain."""
+    content = encoded(image(side=8, PixelData=None, SpecificCharacterSet="ISO_IR 100", PatientName="Müller"))
     head = content[data_set_offset(content) :]
     plain = costly()["deflated empty items"][0]
     items = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff" + EMPTY_ITEM * count + SEQUENCE_END
@@ -140,10 +140,14 @@ def test_a_header_that_costs_little_is_read_here(reader: HeaderReader, tmp_path:
 def test_a_child_that_was_killed_is_started_again(reader: HeaderReader, tmp_path: Path) -> None:
     path = written(file_with_items(QUICK.items + 1), tmp_path)
     before = reader.read(path)
-    for pid in _children_of(os.getpid()):
+    killed = _children_of(os.getpid())
+    assert killed, "it is read in a child"
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
     assert reader.read(path) == before
-    assert len(_children_of(os.getpid())) <= CHILDREN
+    started = _children_of(os.getpid())
+    assert 0 < len(started) <= CHILDREN
+    assert not {*started} & {*killed}
 
 
 def _memory_of_children(name: str) -> int:
