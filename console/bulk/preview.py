@@ -77,11 +77,14 @@ def preview_of(
     refused = Counter(why for row in plan if (why := refusal(row)))
     count = len(plan) - refused.total()
     would = [f"{counted(count, *words.noun)} would be {words.would}"] if count else []
-    if more:
+    left = [f"{counted(times, *words.noun)} would not: {why}" for why, times in refused.most_common()]
+    if more and count:
         would.append("There are more than one command takes: these have the lowest numbers. Do the rest afterwards")
+    elif more:
+        left.append("There are more than one command takes, and none of these can be done: select fewer")
     return Preview(
         would=tuple(would),
-        left=tuple(f"{counted(times, *words.noun)} would not: {why}" for why, times in refused.most_common()),
+        left=tuple(left),
         columns=words.columns,
         rows=tuple(shown(row) for row in plan[:SHOWN]),
         total=len(plan),

@@ -40,3 +40,10 @@ def test_one_command_takes_a_limited_number(monkeypatch: pytest.MonkeyPatch, num
     assert found.would[0] == "4 jobs would be queued again", "all rows of the numbers that it takes"
     assert (len(found.would) == 2) is more
     assert found.hidden == {"last": "3", "count": "4"}
+
+
+def test_where_none_of_so_many_can_be_done_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "MOST_PLANNED", 3)
+    found = _preview([(number, "too old") for number in range(1, 5)])
+    assert found.would == ()
+    assert found.left == ("3 jobs would not: too old", "There are more than one command takes, and none of these can be done: select fewer")

@@ -134,6 +134,25 @@ def test_other_commands_come_between_two_turns_and_another_process_continues(
     assert (found["state"], found["result"]["answer"]) == ("done", "2 jobs are queued again")
 
 
+def test_a_turn_whose_process_was_killed_is_repeated(database: Database, runner: CommandRunner, settings: Settings) -> None:
+    """What it had done is done once, and counted as changed: only the next turn would have known of it."""
+    for number in (1, 2):
+        fail_job(database, number, MEMORY)
+    id = commands.enqueue_command(database, CommandKind.JOB_REQUEUE_MANY, {"last": FAR, "count": "2"}, "user:ann")
+    claimed = commands.claim_command(database, [CommandKind.JOB_REQUEUE_MANY])
+    assert claimed is not None
+    BulkCommands(settings, database, turn_s=0.0).requeue_failed(claimed)
+    assert rows(database, "SELECT state FROM jobs ORDER BY id") == [("queued",), ("quarantined",)]
+    assert runner.run_next() > 0.0, "that its process is dead is noticed after ten minutes"
+    run(database, "UPDATE commands SET started_at = started_at - interval '11 minutes'")
+    while runner.run_next() == 0.0:
+        pass
+    found = commands.show_command(database, id)
+    assert found is not None
+    assert (found["state"], found["result"]["answer"]) == ("done", "1 job is queued again; 1 changed since they were listed")
+    assert scalar(database, "SELECT count(*) FROM audit_events WHERE action = 'job.requeued'") == 2
+
+
 def test_results_of_a_version_and_time_run_again(database: Database, carry_out: Any) -> None:
     first, second, third = _reported(database, 1, 2, 3)
     run(database, f"UPDATE jobs SET model_version = '0.9' WHERE id = {second}")
