@@ -18,7 +18,7 @@ class NodeAssociation(Association):
     @property
     def _is_paused(self) -> bool:
         """Whether the reactor waits, or the association has ended."""
-        return self._reactor_is_paused or self._kill
+        return self._reactor_is_paused or (self._kill and not self.is_established)
 
     @_is_paused.setter
     def _is_paused(self, value: bool) -> None:

@@ -56,7 +56,13 @@ def associated(
 def store_bytes(
     association: Association, raw: bytes | None, *, sop_class: str, sop_instance: str, syntax: str = str(ExplicitVRLittleEndian)
 ) -> Dataset:
-    """Send C-STORE with an encoded data set; return status and error comment of the response."""
+    """Send C-STORE with an encoded data set; return status and error comment of the response, nothing where the association ends meanwhile.
+
+    Raises
+    ------
+    RuntimeError
+        The association has ended before.
+    """
     request: Any = C_STORE()
     request.MessageID = 7
     request.AffectedSOPClassUID = UID(sop_class)
@@ -72,6 +78,9 @@ def store_bytes(
     association._reactor_checkpoint.clear()
     while not association._is_paused:
         time.sleep(0.0005)
+    if not association.is_established:  # nothing would come to its queue any more
+        association._reactor_checkpoint.set()
+        raise RuntimeError("the association has ended")
     association.dimse.send_msg(request, wanted[0].context_id)
     _, response = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()
