@@ -12,6 +12,7 @@ ALERTS = {
     "disk.low": "Little disk space is left",
     "role.silent": "A role does not run",
     "units.without_result": "Series or images ended without a job",
+    "units.unreadable": "Series or images wait: their files are missing or cannot be read",
     "series.unrouted": "No route takes the series of a source",
     "audit.anchor": "Anchor of the audit trail",
     "model.acceptance": "Clinicians accept too few findings of a model",

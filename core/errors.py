@@ -21,7 +21,8 @@
     ├── ImagesDeleted             permanent   retention deleted images that a later analysis needs
     ├── LeaseLost                 permanent   another worker holds this job; write nothing
     ├── StorageError              transient   blobs or database are unavailable
-    │   └── StoreUnavailable      transient   the blob store on another machine does not answer; an attempt does not count
+    │   ├── StoreUnavailable      transient   the blob store on another machine does not answer; an attempt does not count
+    │   └── ImagesUnreadable      transient   images of one unit cannot be read now; it waits, and other units do not
     └── ChainBroken               permanent   the audit chain does not verify
 
 ``permanent``: trying again cannot help. Status codes: PS3.4 Annex B.2.3, PS3.7 Annex C.
@@ -147,6 +148,10 @@ class StorageError(NodeError):
 
 class StoreUnavailable(StorageError):
     """The blob store on another machine does not answer. It says nothing about the input: an attempt does not count."""
+
+
+class ImagesUnreadable(StorageError):
+    """Images of one unit are missing or cannot be read now, which says nothing about what they hold. The unit waits; others do not."""
 
 
 class ChainBroken(NodeError):

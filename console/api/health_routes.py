@@ -36,7 +36,7 @@ class OpenAlert(BaseModel):
     """An open alert and its age in seconds.
 
     Kinds: ``receive.paused``, ``destination.away``, ``role.silent``, ``backlog``, ``disk.low``,
-    ``units.without_result``.
+    ``units.without_result``, ``units.unreadable``.
     """
 
     kind: str

@@ -27,6 +27,8 @@ def steps_of(unit: UnitDetails) -> list[Step]:
     images = f"{counted(row.held, 'image')} from {row.source}"
     steps = [Step("Received", DONE, row.first_received_at, images)]
     if row.state == "open":
+        if row.reason:
+            return [*steps, Step("Not routed yet", PROBLEM, None, row.reason)]
         return [*steps, Step("Not complete yet", NOW, None, "waiting for further images")]
     evidence = row.evidence or {}
     steps.append(Step("Complete", DONE, row.completed_at, str(evidence.get("reason", ""))))

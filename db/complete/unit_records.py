@@ -42,7 +42,7 @@ class UnitView:
     routes: tuple[str, ...] = ()  # names of the routes that took it, once it is complete
     selected: bool | None = None  # per_study = "best": selected or not; None where it does not apply
     opened_at: datetime | None = None  # when the first instance of this revision was received, or when it was routed again
-    reason: str = ""  # why a complete unit has no job
+    reason: str = ""  # why a complete unit has no job; why an open one waits for its images
     requested: int | None = None  # number of instances held when one storage commitment request listed all of them
     requested_at: datetime | None = None
 
@@ -57,3 +57,4 @@ class InstanceView:
     size_bytes: int
     received_at: datetime
     notes: tuple[str, ...] = ()  # errors in the data set that were tolerated
+    removed: bool = False  # retention has deleted its file

@@ -39,13 +39,17 @@ _ASSOCIATIONS = text("""
     WHERE b.unit_id = ANY(:ids) ORDER BY b.last_instance_at, b.association_id
 """)
 _POSTPONE = text("""
-    UPDATE units SET next_check_at = :until WHERE id = :id AND state = 'open' AND revision = :revision AND NOT changed_since_check
+    UPDATE units SET next_check_at = :until, reason = :reason
+    WHERE id = :id AND state = 'open' AND revision = :revision AND NOT changed_since_check
+""")
+_UNREADABLE = text("""
+    SELECT reason, count(*) AS number FROM units WHERE state = 'open' AND reason <> '' GROUP BY reason ORDER BY number DESC, reason
 """)
 _EXPECTED = text("""
     UPDATE units SET expected_before = expected, expected = :count, expected_at = node_now() WHERE id = :id AND state = 'open'
 """)
 _INSTANCES = text("""
-    SELECT id, header, sha256, size_bytes, received_at, notes FROM instances
+    SELECT id, header, sha256, size_bytes, received_at, notes, removed_at IS NOT NULL AS removed FROM instances
     WHERE unit_id = :unit_id AND state = 'current' ORDER BY id
 """)
 
@@ -75,10 +79,19 @@ def find_unit(connection: Connection, unit_id: int) -> UnitView | None:
     return next(iter(_views(connection, _BY_ID, {"ids": [unit_id]})), None)
 
 
-def postpone_check(database: Database, unit_id: int, *, revision: int, until: datetime) -> None:
-    """Set the next check of a unit to ``until`` (UTC). Without effect if something happened to the unit since `due_units`."""
+def postpone_check(database: Database, unit_id: int, *, revision: int, until: datetime, reason: str = "") -> None:
+    """Set the next check of a unit to ``until`` (UTC). Without effect if something happened to the unit since `due_units`.
+
+    ``reason``: why its images cannot be read now; "" where something else is waited for.
+    """
     with database.begin() as connection:
-        connection.execute(_POSTPONE, {"id": unit_id, "revision": revision, "until": until})
+        connection.execute(_POSTPONE, {"id": unit_id, "revision": revision, "until": until, "reason": reason})
+
+
+def count_unreadable_units(database: Database) -> dict[str, int]:
+    """Return how many open units wait for images that cannot be read now, by the reason."""
+    with database.begin() as connection:
+        return {row.reason: int(row.number) for row in connection.execute(_UNREADABLE)}
 
 
 def record_expected_count(database: Database, unit_id: int, count: int) -> None:
@@ -92,7 +105,7 @@ def instances_of_unit(database: Database, unit_id: int) -> list[InstanceView]:
     with database.begin() as connection:
         rows = connection.execute(_INSTANCES, {"unit_id": unit_id})
         return [
-            InstanceView(row.id, header_from_json(row.header), row.sha256, row.size_bytes, row.received_at, tuple(row.notes))
+            InstanceView(row.id, header_from_json(row.header), row.sha256, row.size_bytes, row.received_at, tuple(row.notes), row.removed)
             for row in rows
         ]
 

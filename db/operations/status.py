@@ -26,6 +26,7 @@ _COUNTS = text("""
            (SELECT coalesce(sum(held), 0) FROM units WHERE state = 'open') AS instances_open,
            (SELECT count(*) FROM instances WHERE state = 'undecided') AS undecided,
            (SELECT count(*) FROM units WHERE state = 'open') AS units_open,
+           (SELECT count(*) FROM units WHERE state = 'open' AND reason <> '') AS units_unreadable,
            (SELECT count(*) FROM associations WHERE closed_at IS NULL) AS associations_open,
            (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_backlog,
            greatest((SELECT extract(epoch FROM node_now() - min(created_at)) FROM deliveries WHERE state = 'pending'),
@@ -64,9 +65,10 @@ class QueueStatus:
 class NodeStatus:
     """Counts at one moment of the database's clock.
 
-    ``instances``: current contents. ``oldest_*_s``: ages in seconds, 0 when nothing waits. ``deliveries``: destination -> state -> count.
-    ``queues``: by priority. ``counters``: see `db.counters`. ``without_job``: units that ended in
-    the last day without a job, by cause. ``anchor``: the last anchor of the audit trail.
+    ``instances``: current contents. ``units_unreadable``: of the open units those whose images cannot be read now.
+    ``oldest_*_s``: ages in seconds, 0 when nothing waits. ``deliveries``: destination -> state -> count. ``queues``: by priority.
+    ``counters``: see `db.counters`. ``without_job``: units that ended in the last day without a job, by cause. ``anchor``: the last anchor
+    of the audit trail.
     ``heartbeats``: every process with a heartbeat in the last ten minutes.
     """
 
@@ -90,6 +92,7 @@ class NodeStatus:
     counters: Counters = field(default_factory=dict)
     without_job: Mapping[str, int] = field(default_factory=dict)
     anchor: AnchorState | None = None
+    units_unreadable: int = 0
 
     @property
     def away_s(self) -> Mapping[str, float]:
@@ -152,4 +155,5 @@ def node_status(database: Database) -> NodeStatus:
         counters=counted,
         without_job=without_job,
         anchor=anchor,
+        units_unreadable=int(row.units_unreadable),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from core.clock import system_clock
+from core.counted import counted
 from core.errors import ConfigurationError, StorageError
 from core.settings.peers.destinations import Destination
 from core.settings.peers.sources import PeerAddress
@@ -56,6 +57,7 @@ def check_database(settings: Settings, running: bool) -> Iterator[Check]:
             yield _audit_trail(may_change_audit_trail(database))
             yield _audit_anchor(last_anchor(database))
             yield _uploads(database, settings)
+            yield _unreadable_units(database)
             yield from _deliveries(database)
 
 
@@ -88,6 +90,16 @@ def _uploads(database: "Database", settings: Settings) -> Check:
         return Check("uploads", True, f"{folder} is read-only here: only console and listener write to it")
     found = f"{folder} is {'' if shared else 'not '}that of the listener"
     return Check("uploads", shared, found, "" if shared else "give console and listener the same upload.folder: a shared volume")
+
+
+def _unreadable_units(database: "Database") -> Check:
+    """Whether no unit waits because its images cannot be read, with the reasons."""
+    from db.complete.units import count_unreadable_units
+
+    waiting = count_unreadable_units(database)
+    found = "; ".join(f"{counted(number, 'unit waits', 'units wait')}: {reason}" for reason, number in waiting.items())
+    fix = "the log of conduct names the units (unit_unreadable); they are routed once their images can be read"
+    return Check("unit images", not waiting, found or "no unit waits for them", fix if waiting else "")
 
 
 def _deliveries(database: "Database") -> Iterator[Check]:

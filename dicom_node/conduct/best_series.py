@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.errors import NodeError
+from core.errors import ImagesUnreadable
 from core.policy.routes.series_selection import SeriesCandidate, best_series, explain_choice, series_candidate
 from core.policy.unit_progress import CompletionPolicy
 from core.settings.routes import Route
@@ -76,9 +76,7 @@ class BestSeriesChooser:
         contents = snapshot.contents or unit_contents(units.instances_of_unit(self._database, other.id))
         try:
             claim = self._match_routes(other, contents)
-        except NodeError as error:  # its images are missing: it is waited for, and does not keep this series for ever
-            if not error.permanent:
-                raise
+        except ImagesUnreadable:  # it is waited for, and does not keep this series for ever
             return _Rival(other, comparing, _as_candidate(other, contents)), False
         if claim.waiting:  # any route may claim it
             return _Rival(other, comparing, _as_candidate(other, contents)), False

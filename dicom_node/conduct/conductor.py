@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core.errors import NodeError
+from core.errors import ImagesUnreadable, NodeError
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.complete import units
@@ -18,6 +18,7 @@ from db.complete.unit_records import UnitView
 from db.engine import Database
 from db.notify import ChannelListener
 from db.receive.associations import reap_associations
+from db.roles.back_off import BackOff
 from db.roles.command_runner import CommandRunner
 from db.roles.role_heartbeat import RoleHeartbeat
 from db.roles.supervised_loop import SupervisedLoop
@@ -55,6 +56,7 @@ class Conductor:
         self._database = database
         self._blobs = blobs
         self._completion = UnitCompletion(settings, database, blobs)
+        self._unreadable: dict[int, BackOff] = {}  # units whose images could not be read
         self._reaped = 0.0
         self._swept = -SWEEP_EVERY_S  # the monotonic clock may start at zero with the machine
         self._log = structlog.get_logger()
@@ -104,13 +106,20 @@ class Conductor:
 
     def _process(self, unit: UnitView, now: datetime) -> None:
         """Process one unit. A unit that fails is postponed, so that the others are not delayed."""
+        pause_s, reason = FAILED_UNIT_PAUSE_S, ""
         try:
-            self._completion.process(unit, now)
+            if self._completion.process(unit, now):
+                self._unreadable.pop(unit.id, None)
             return
+        except ImagesUnreadable as error:  # the disk, a mount or a process: it is tried again until they can be read
+            pause_s, reason = self._unreadable.setdefault(unit.id, BackOff(FAILED_UNIT_PAUSE_S)).next_pause_s(), str(error)
+            if reason != unit.reason:
+                self._log.error("unit_unreadable", unit=unit.id, error=reason)
         except NodeError as error:
             if not error.permanent:
                 raise
             self._log.error("unit_failed", unit=unit.id, error=str(error))
         except Exception as error:
             self._log.error("unit_failed_unexpectedly", unit=unit.id, exception=type(error).__name__, exc_info=True)
-        units.postpone_check(self._database, unit.id, revision=unit.revision, until=now + timedelta(seconds=FAILED_UNIT_PAUSE_S))
+        until = now + timedelta(seconds=pause_s)
+        units.postpone_check(self._database, unit.id, revision=unit.revision, until=until, reason=reason)

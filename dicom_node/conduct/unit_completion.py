@@ -59,20 +59,28 @@ class UnitCompletion:
         self._counts.close()
         self._lungs.close()
 
-    def process(self, unit: UnitView, now: datetime) -> None:
-        """Complete a unit that is due, or set the time at which it is due again."""
+    def process(self, unit: UnitView, now: datetime) -> bool:
+        """Complete a unit that is due, or set the time at which it is due again. Returns False while its images are searched for lungs.
+
+        Raises
+        ------
+        ImagesUnreadable
+            Its images are missing, or cannot be read now.
+        """
         snapshot = read_unit(self._database, unit, self._policy, now)
         counting = count_is_due(snapshot.progress, self._policy, now) and self._counts.request(unit)
         if logs_debug():
             self._log_decision(snapshot, now)
-        due_at = snapshot.decision.next_check_at
+        due_at, searching = snapshot.decision.next_check_at, False
         if due_at is None:
-            due_at = self._route(snapshot, now)
+            due_at, searching = self._route(snapshot, now)
         if due_at is None:
-            return
+            return True
         if counting:
             due_at = min(due_at, now + timedelta(seconds=COUNT_POLL_S))
-        units.postpone_check(self._database, unit.id, revision=unit.revision, until=due_at)
+        reason = unit.reason if searching else ""  # a search that failed is repeated, and the reason stays until one has ended
+        units.postpone_check(self._database, unit.id, revision=unit.revision, until=due_at, reason=reason)
+        return not searching
 
     def _log_decision(self, snapshot: UnitSnapshot, now: datetime) -> None:
         unit, decision = snapshot.unit, snapshot.decision
@@ -91,10 +99,10 @@ class UnitCompletion:
     def _match_routes(self, unit: UnitView, contents: UnitContents) -> RouteClaim:
         return match_unit_routes(self._settings.routes, self._database, self._blobs, unit.source, contents, self._lungs.request)
 
-    def _route(self, snapshot: UnitSnapshot, now: datetime) -> datetime | None:
+    def _route(self, snapshot: UnitSnapshot, now: datetime) -> tuple[datetime | None, bool]:
         """Queue jobs for a complete unit, or record why there are none.
 
-        Returns a time where it waits for other series of its study, or for the search for lungs in its images.
+        Returns a time where it waits for other series of its study, or for the search for lungs in its images, and whether for the latter.
         """
         assert snapshot.contents is not None  # the headers of a complete unit were read
         claim = self._match_routes(snapshot.unit, snapshot.contents)
@@ -102,18 +110,18 @@ class UnitCompletion:
         names = [route.name for route in claim.routes]
         self._log.debug("unit_routed", unit=snapshot.unit.id, routes=names, conditions=claim.conditions, reason=kind)
         if claim.waiting:
-            return now + timedelta(seconds=IMAGE_POLL_S)
+            return now + timedelta(seconds=IMAGE_POLL_S), True
         choice = SeriesChoice(claim.routes, None, ())
         if any(route.per_study == "best" for route in claim.routes):
             best = self._chooser.choose(snapshot, claim.routes, now)
             if best is None:
                 self._log.debug("unit_waits", unit=snapshot.unit.id, reason="another series that the same route takes is not complete")
-                return now + timedelta(seconds=CHOICE_POLL_S)
+                return now + timedelta(seconds=CHOICE_POLL_S), False
             choice = best
         plans, problems = self._job_plans(choice.routes)
         reasons = [claim.reason, *problems, *choice.reasons]
         self._complete(snapshot, plans, claim.routes, choice.selected, "; ".join(reason for reason in reasons if reason))
-        return None
+        return None, False
 
     def _job_plans(self, routes: Sequence[Route]) -> tuple[tuple[JobPlan, ...], list[str]]:
         folder = self._settings.node.data_dir / installed.FOLDER

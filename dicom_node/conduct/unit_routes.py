@@ -5,10 +5,10 @@ from pathlib import Path
 
 import structlog
 
-from core.errors import NodeError, StoreUnavailable
+from core.errors import ImagesUnreadable, StorageError, StoreUnavailable, system_error_of
 from core.policy.completeness import MOVED_REASON
 from core.policy.routes.body_part.condition import LUNGS_IN_IMAGE, LungsSeen, image_decides
-from core.policy.routes.routing import UNREADABLE_REASON
+from core.policy.routes.routing import UNREADABLE_NOW, UNREADABLE_REASON
 from core.settings.routes import Route
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -35,30 +35,53 @@ def match_unit_routes(
 
     Raises
     ------
-    NodeError
-        The bytes of its images do not exist.
+    ImagesUnreadable
+        Images are missing, or cannot be read now. Only a file that can be read decides that no route takes the unit.
+    StorageError
+        The database, or the store on another machine, does not respond.
     """
     representative = contents.representative
     if representative is None:
         return RouteClaim((), "nothing but localizers" if contents.dropped else MOVED_REASON)
-    # Retention may have deleted the bytes of the representative before a late image arrives. Any other image has the same values.
-    held = next((image.sha256 for image in (representative, *contents.images) if blobs.has(image.sha256)), None)
-    if held is None:
-        raise NodeError("the bytes of an instance are missing", hint="restore the blob from a backup; the unit is checked again")
-    path = blobs.fetch(held)
+    made_here = own_instances.is_own_instance(database, representative.header)
     try:
-        dataset, attributes = route_attributes(path, source)
-        reason = exclusion_reason(dataset, made_here=own_instances.is_own_instance(database, representative.header))
-        if reason:
-            return RouteClaim((), reason)
-        if any(image_decides(route.when, attributes) for route in routes):
-            seen = look_for_lungs(blobs.fetch_all([image.sha256 for image in contents.images]))
-            if seen is None:
-                return RouteClaim((), "the images decide, and were not looked at yet", waiting=True)
-            attributes[LUNGS_IN_IMAGE] = seen
-        return claim_routes(routes, attributes)
-    except StoreUnavailable:  # the unit is checked again
+        return _match_images(routes, blobs, source, contents, made_here, look_for_lungs)
+    except (StoreUnavailable, ImagesUnreadable):
         raise
-    except Exception as error:  # a malformed header may fail anywhere: the unit is completed with the reason, and not retried
+    except StorageError as error:  # a copy, or the disk that holds the copies
+        raise ImagesUnreadable(f"{UNREADABLE_NOW}: {error.args[0]}", hint=error.hint) from error
+    except Exception as error:
+        failed = system_error_of(error)
+        if failed is not None:
+            hint = "see the disk that holds node.data_dir; they are read again"
+            raise ImagesUnreadable(f"{UNREADABLE_NOW}: {failed.strerror}", hint=hint) from error
+        # A malformed header may fail anywhere: the unit is completed with the reason, and not retried.
         structlog.get_logger().error("route_matching_failed", exception=type(error).__name__)
         return RouteClaim((), f"{UNREADABLE_REASON} ({type(error).__name__})")
+
+
+def _match_images(
+    routes: Sequence[Route],
+    blobs: Blobs,
+    source: str,
+    contents: UnitContents,
+    made_here: bool,
+    look_for_lungs: Callable[[Sequence[Path]], LungsSeen | None],
+) -> RouteClaim:
+    """As `match_unit_routes`, of a unit with images; raises what reading them raises. ``made_here``: they are results of the node."""
+    # Retention may have deleted the bytes of the representative before a late image arrives. Any other image has the same values.
+    candidates = (contents.representative, *contents.images)
+    held = next((image.sha256 for image in candidates if image is not None and blobs.has(image.sha256)), None)
+    if held is None:
+        hint = "mount the disk that holds node.data_dir, or send the images again; they are read again"
+        raise ImagesUnreadable(f"{UNREADABLE_NOW}: their files are missing", hint=hint)
+    dataset, attributes = route_attributes(blobs.fetch(held), source)
+    reason = exclusion_reason(dataset, made_here=made_here)
+    if reason:
+        return RouteClaim((), reason)
+    if any(image_decides(route.when, attributes) for route in routes):
+        seen = look_for_lungs(blobs.fetch_all([image.sha256 for image in contents.images if not image.removed]))
+        if seen is None:
+            return RouteClaim((), "the images decide, and were not looked at yet", waiting=True)
+        attributes[LUNGS_IN_IMAGE] = seen
+    return claim_routes(routes, attributes)

@@ -28,7 +28,11 @@ UNAVAILABLE_AFTER_S = 10.0  # longer than the age of a heartbeat, and than a sho
 ROLES = ("listen", "conduct", "relay", "worker", "send")
 DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT = "destination.away", "backlog", "disk.low", "role.silent"
 UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ANCHOR = "units.without_result", "series.unrouted", "audit.anchor"
-KINDS = (DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, SERIES_UNROUTED, ANCHOR, ACCEPTANCE, DRIFT)
+UNITS_UNREADABLE = "units.unreadable"
+KINDS = (
+    *(DESTINATION_UNAVAILABLE, BACKLOG, DISK_LOW, ROLE_SILENT, UNITS_WITHOUT_RESULT, UNITS_UNREADABLE, SERIES_UNROUTED, ANCHOR),
+    *(ACCEPTANCE, DRIFT),
+)
 
 Conditions = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, subject) -> details: numbers only, no patient data."""
@@ -60,6 +64,8 @@ def find_conditions(settings: Settings, database: Database) -> Conditions:
     for cause in ("moved", "unreadable"):  # no route is the regular end of localizers and reports
         if count := status.without_job.get(cause, 0):
             found[UNITS_WITHOUT_RESULT, cause] = {"count": count}
+    if status.units_unreadable:
+        found[UNITS_UNREADABLE, ""] = {"count": status.units_unreadable}
     if rules.unrouted_series:
         for source, count in unrouted_sources(database, rules.unrouted_series).items():
             found[SERIES_UNROUTED, source] = {"count": count}

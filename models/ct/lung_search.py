@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import NodeError
+from core.errors import NodeError, system_error_of
 from core.policy.routes.body_part.condition import NOT_SEEN, SEEN, LungsSeen
 from core.policy.slice_coverage import distance_along_normal, names_localizer
 from imaging.volume.ct_slices import CtSlice, read_slices
@@ -37,17 +37,23 @@ def search_lungs(paths: Sequence[Path]) -> LungsSeen:
     """Look for lungs in the files of one series, in any order.
 
     Lungs count as the chest from 1.5 l on, or where they are on half of the slices: a CT of the abdomen or neck shows less of them.
-    Images that cannot be read, or are no axial CT, show none.
+    Images that are broken, or are no axial CT, show none.
+
+    Raises
+    ------
+    OSError
+        A file is missing, or cannot be read now.
     """
     try:
         slices = sample_evenly(_axial_slices(read_slices(sample_evenly(paths), [])))
         if not slices:
             return NOT_SEEN, "no axial CT images with a position"
         stack, spacing_mm = _coarse_stack(slices)
-    except NodeError as error:
+    except (NodeError, OSError) as error:
+        failed = system_error_of(error)
+        if failed is not None:
+            raise failed from None
         return NOT_SEEN, f"the images cannot be read ({error})"
-    except OSError as error:  # retention may have deleted a file
-        return NOT_SEEN, f"the images cannot be read ({error.strerror})"
     lungs = lung_field(stack, spacing_mm)
     looked_at = f"in {len(slices)} image{'s' if len(slices) > 1 else ''} looked at"
     if lungs is None:

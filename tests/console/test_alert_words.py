@@ -19,6 +19,7 @@ def test_every_kind_of_alert_has_words() -> None:
         ("disk.low", "", "Little disk space is left"),
         ("receive.paused", "disk", "Receiving is paused: the disk is nearly full"),
         ("units.without_result", "unreadable", "Series or images ended without a job: the header cannot be read"),
+        ("units.unreadable", "", "Series or images wait: their files are missing or cannot be read"),
         ("of.a.newer.version", "x", "of.a.newer.version: x"),
     ],
 )

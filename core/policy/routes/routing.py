@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 RouteValue = str | float | tuple[str, ...] | tuple[float, ...]
 Attributes = Mapping[str, RouteValue]  # by DICOM keyword
 UNREADABLE_REASON = "its header cannot be matched with the routes"  # why a unit ends without a job; the kind of error follows
+UNREADABLE_NOW = "its images cannot be read now"  # why a unit waits; what the system said follows
 
 NO_ROUTE_REASON = "no route takes it"  # the conditions that failed follow
 

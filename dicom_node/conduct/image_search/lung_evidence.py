@@ -5,6 +5,7 @@ The conductor asks without waiting, so that one series delays no other.
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from collections import OrderedDict
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import structlog
 
+from core.errors import ImagesUnreadable
 from core.policy.routes.body_part.condition import NOT_SEEN, LungsSeen
+from core.policy.routes.routing import UNREADABLE_NOW
 
 TIMEOUT_S = 120.0
 REMEMBERED, UNASKED = 256, 4096
@@ -22,14 +25,28 @@ UNREADABLE: LungsSeen = (NOT_SEEN, "the images cannot be read within the limits"
 
 
 def look_for_lungs(paths: Sequence[Path], *, timeout_s: float = TIMEOUT_S) -> LungsSeen:
-    """Look for lungs in the files of one series. Files that cannot be read within the limits show none."""
+    """Look for lungs in the files of one series. Files that cannot be read within the limits show none.
+
+    Raises
+    ------
+    ImagesUnreadable
+        A file is missing or cannot be read now, or the process that reads them cannot be started.
+    """
     command = [sys.executable, "-m", "dicom_node.conduct.image_search.lung_process"]
     order = json.dumps([str(path) for path in paths]).encode()
     try:
         done = subprocess.run(command, input=order, capture_output=True, timeout=timeout_s, check=False)
         answer = json.loads(done.stdout) if done.returncode == 0 else None
-    except (subprocess.TimeoutExpired, OSError, ValueError):  # OSError: no process could be started
+    except (subprocess.TimeoutExpired, ValueError):
         answer = None
+    except OSError as error:
+        hint = "is memory short, or are too many processes or files open? It is tried again"
+        raise ImagesUnreadable(f"{UNREADABLE_NOW}: the process that reads them cannot be started: {error.strerror}", hint=hint) from error
+    else:
+        if done.returncode == -signal.SIGBUS:  # the disk has failed under a file that is mapped into memory
+            answer = "the disk does not give their bytes"
+    if isinstance(answer, str):
+        raise ImagesUnreadable(f"{UNREADABLE_NOW}: {answer}", hint="see the disk that holds node.data_dir; they are read again")
     if answer is None:
         structlog.get_logger().warning("lung_search_failed", outcome="counts as no lungs")
         return UNREADABLE
@@ -46,7 +63,10 @@ class LungEvidence:
         self._answers: OrderedDict[bytes, LungsSeen] = OrderedDict()
 
     def request(self, paths: Sequence[Path]) -> LungsSeen | None:
-        """Return what was seen in the files of a series, in their order; None while the search runs. A search that failed is repeated."""
+        """Return what was seen in the files of a series, in their order; None while the search runs. A search that failed is repeated.
+
+        Raises as `look_for_lungs`.
+        """
         key = hashlib.sha256("\n".join(map(str, paths)).encode()).digest()  # blobs are named by their content
         if key not in self._answers:
             if key not in self._searches:

@@ -49,6 +49,18 @@ def test_the_page_says_what_happened_what_was_found_and_by_which_model(browser: 
     assert "<b>Axial</b>" not in page
 
 
+def test_a_unit_that_waits_for_its_images_says_why(browser: Browser, database: Database) -> None:
+    Sender(database).send(2, series="1.2.3.9")
+    path = f"/studies/{_study_id(database)}"
+    assert "waiting for further images" in browser.get(path).text
+    before = browser.get(f"{path}/state").json()["state"]
+    run(database, "UPDATE units SET reason = 'its images cannot be read now: Stale file handle' WHERE state = 'open'")
+    page = browser.get(path).text
+    assert "its images cannot be read now: Stale file handle" in page
+    assert "waiting for further images" not in page
+    assert browser.get(f"{path}/state").json()["state"] != before
+
+
 def test_the_page_can_ask_whether_the_study_has_changed(browser: Browser, database: Database) -> None:
     path = f"/studies/{_study_id(database)}"
     before = browser.get(f"{path}/state").json()["state"]

@@ -26,7 +26,7 @@ from imaging.pixels.codecs import DECODERS
 from models import installed
 from tests.support import node_toml
 from tests.support.model_packages import other_version
-from tests.support.records import plan, report_study
+from tests.support.records import Sender, plan, report_study
 from tests.support.records import run as execute
 
 PORTS = "[node]\nport = 0\n[console]\nport = 0\n"
@@ -114,6 +114,20 @@ def test_deliveries_that_failed_or_are_held_are_counted_for_each_destination(dat
     execute(database, "UPDATE deliveries SET state = 'failed' WHERE destination = 'pacs'")
     execute(database, "UPDATE deliveries SET state = 'held', awaiting_verdict = destination = 'ward' WHERE destination <> 'pacs'")
     assert deliveries() == [("deliveries to clinic", True, "1 held"), ("deliveries to pacs", False, "1 failed")]
+
+
+def test_units_that_wait_for_their_images_are_counted_with_the_reason(database: Database, tmp_path: Path) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    settings = Settings.model_validate({"node": {"data_dir": str(tmp_path)}, "database": {"url": url}})
+
+    def images() -> Check:
+        return next(check for check in check_database(settings, running=False) if check.name == "unit images")
+
+    Sender(database).send(1)
+    assert (images().ok, images().found, images().fix) == (True, "no unit waits for them", "")
+    execute(database, "UPDATE units SET reason = 'its images cannot be read now: Stale file handle'")
+    assert (images().ok, images().found) == (False, "1 unit waits: its images cannot be read now: Stale file handle")
+    assert "unit_unreadable" in images().fix
 
 
 def test_failed_checks_say_what_to_do(tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:

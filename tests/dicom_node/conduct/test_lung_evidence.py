@@ -8,7 +8,8 @@ from threading import Event
 
 import pytest
 
-from core.policy.routes.body_part.condition import SEEN, LungsSeen
+from core.errors import ImagesUnreadable
+from core.policy.routes.body_part.condition import NOT_SEEN, SEEN, LungsSeen
 from dicom_node.conduct.image_search import lung_evidence
 from dicom_node.conduct.image_search.lung_evidence import LungEvidence
 
@@ -52,6 +53,16 @@ def test_a_search_that_failed_is_repeated_when_the_unit_is_routed_again(monkeypa
     evidence.close()
 
 
-def test_a_process_that_cannot_be_started_is_no_unreadable_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.executable", "/no/such/program")
-    assert lung_evidence.look_for_lungs([Path("a")]) == ("not seen", "the images cannot be read within the limits")
+def test_a_search_whose_files_could_not_be_read_is_repeated(tmp_path: Path) -> None:
+    evidence, paths = LungEvidence(), (tmp_path / "image",)
+    assert evidence.request(paths) is None
+    _after_searches(evidence)
+    with pytest.raises(ImagesUnreadable):
+        evidence.request(paths)
+    paths[0].write_bytes(b"noise")
+    assert evidence.request(paths) is None
+    _after_searches(evidence)
+    answer = evidence.request(paths)
+    assert answer is not None
+    assert answer[0] == NOT_SEEN
+    evidence.close()

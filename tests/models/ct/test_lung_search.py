@@ -64,6 +64,20 @@ def test_what_is_no_axial_ct_or_cannot_be_read_shows_none(tmp_path: Path) -> Non
     coronal = written(tmp_path / "coronal", trunk(range(8, 27))[:6], ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
     assert search_lungs(coronal) == (NOT_SEEN, "no axial CT images with a position")
     (tmp_path / "noise").write_bytes(b"\0\1" * 400)
-    for paths in ([tmp_path / "noise"], [tmp_path / "absent"], written(tmp_path / "mr", trunk(range(0))[:2], Modality="MR")):
+    for paths in ([tmp_path / "noise"], written(tmp_path / "mr", trunk(range(0))[:2], Modality="MR")):
         answer, words = search_lungs(paths)
         assert (answer, words.startswith("the images cannot be read")) == (NOT_SEEN, True)
+
+
+def test_files_that_are_missing_or_cannot_be_read_now_are_no_images_without_lungs(tmp_path: Path) -> None:
+    paths = written(tmp_path / "s", trunk(range(8, 27))[:6])
+    header_only = paths[3].read_bytes()[:2000]
+    paths[3].unlink()
+    with pytest.raises(FileNotFoundError):
+        search_lungs(paths)
+    paths[3].symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match=r"\[Errno"):
+        search_lungs(paths)
+    paths[3].unlink()
+    paths[3].write_bytes(header_only)
+    assert search_lungs(paths)[0] == NOT_SEEN
