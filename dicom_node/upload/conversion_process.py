@@ -4,6 +4,7 @@ It decodes photographs and unpacks zip archives under limits of memory and proce
 parses. Paths are those that the parent made; a name within an archive never becomes a path.
 """
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,21 @@ CPU_S = 60  # for each request
 def main() -> int:
     """Answer requests until standard input ends."""
     limit_process(MEMORY_BYTES)
-    from core.errors import NodeError  # imported under the limits: what follows loads every decoder
+    from core.errors import NodeError, system_error_of  # imported under the limits: what follows loads every decoder
     from dicom_node.upload import conversions
 
     found: dict[str, Any]
     for request in requests(cpu_s=CPU_S):
         try:
             found = conversions.REQUESTS[request.pop("do")](**{**request, "path": Path(request["path"])})
-        except NodeError as error:
-            found = {"refused": str(error)}
-        except MemoryError:
-            found = {"refused": "it needs more memory than an upload may use"}
+        except (NodeError, OSError, MemoryError) as error:
+            failed = system_error_of(error)
+            if isinstance(error, MemoryError) or (failed is not None and failed.errno == errno.ENOMEM):
+                found = {"refused": "it needs more memory than an upload may use"}
+            elif failed is not None:
+                found = {"unavailable": failed.strerror}
+            else:
+                found = {"refused": str(error)}
         answer(found)
     return 0
 

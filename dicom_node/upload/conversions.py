@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from core.errors import CannotUnderstand
+from core.errors import CannotUnderstand, system_error_of
 from imaging.headers.identity import Identity
 from imaging.photograph.camera_file import PhotographPlace, photograph_from_file
 from imaging.photograph.file_kind import HEAD_BYTES, FileKind, kind_of, mismatch
@@ -106,8 +106,10 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, max_by
     head, written = b"", 0
     try:
         opened = archive.open(entry)
-    except OSError as error:  # its place in the archive is none
-        raise zipfile.BadZipFile from error
+    except OSError as error:
+        if system_error_of(error) is not None:
+            raise
+        raise zipfile.BadZipFile from error  # its place in the archive is none
     with opened as source, target.open("wb") as out:
         while piece := source.read(_PIECE_BYTES):
             head = head or piece[:HEAD_BYTES]

@@ -11,7 +11,7 @@ from uuid import UUID
 from core.errors import CannotUnderstand, IntakeError, OutOfResources
 from core.settings.settings import Settings
 from db.uploads.upload_records import ClaimedFile, EntryProblem, FileResult
-from dicom_node.upload.converter import Converter
+from dicom_node.upload.converter import Converter, not_now
 from dicom_node.upload.part10_intake import Part10Intake, TakenInstance
 from dicom_node.upload.statement import photograph_place
 from imaging.photograph.file_kind import HEAD_BYTES, FileKind, kind_of, mismatch
@@ -56,7 +56,7 @@ class UploadedFileReader:
         Raises
         ------
         OutOfResources
-            Something cannot be stored now; the whole file is read again later, which stores nothing twice.
+            Something cannot be read or stored now; the whole file is read again later, which stores nothing twice.
         """
         counts, message = _Counts(), ""
         try:
@@ -74,6 +74,8 @@ class UploadedFileReader:
             raise
         except IntakeError as error:
             message = str(error)
+        except OSError as error:
+            raise not_now(str(error.strerror)) from error
         if not counts.instances and not message:
             message = "the archive holds neither DICOM files nor photographs" if not counts.problems else "nothing of the archive was taken"
         return FileResult(counts.instances, counts.known, tuple(counts.studies), tuple(counts.problems), message)

@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from sqlalchemy import text
 
+from core.errors import OutOfResources
 from core.settings.settings import Settings
 from db.blobs.store import Blobs
 from db.engine import Database
@@ -20,6 +22,7 @@ from dicom_node.upload.upload_receiver import UploadReceiver
 from dicom_node.upload.uploaded_file import UploadedFileReader
 from tests.dicom_node.conftest import MakeSettings
 from tests.support.node_process import wait_until
+from tests.support.open_files import limited_files
 from tests.support.records import rows
 from tests.support.series import encoded, image
 from tests.support.zip_archives import zip_archive
@@ -156,6 +159,64 @@ def test_a_file_that_cannot_be_taken_says_why_and_the_others_continue(deliver: D
         assert (file.name, file.state, file.instances) == (name, "refused", 0)
         assert words in file.message, (name, file.message)
     assert upload.files[-1].state == "done"
+
+
+def assert_stored_when_tried_again(receiver: UploadReceiver, database: Database, upload: Upload, said: str) -> None:
+    """The file waits with its bytes and the message, is not counted as failed, and is stored by the next step that may take it."""
+    assert rows(database, "SELECT state, attempts, message FROM upload_files") == [("received", 0, said)]
+    with database.begin() as connection:
+        connection.execute(text("UPDATE upload_files SET not_before = node_now()"))
+    receiver.step()
+    found = read_upload(database, upload.id, actor=WHO)
+    assert found is not None
+    assert (found.files[0].state, found.files[0].instances, found.files[0].message) == ("done", 1, "")
+
+
+def test_an_upload_waits_while_the_process_that_opens_it_cannot_be_started(
+    settings: Settings, database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Converter() as converter:
+        receiver = UploadReceiver(settings, database, blobs, lambda: "", converter)
+        upload = put(settings, database, {"a.jpg": photograph()})
+        with monkeypatch.context() as broken:
+            broken.setattr("sys.executable", "/no/such/program")
+            receiver.step()
+        said = "the process that opens uploads cannot be started: No such file or directory "
+        said += "(is memory short, or are too many processes or files open? It is tried again)"
+        assert_stored_when_tried_again(receiver, database, upload, said)
+        receiver.stop()
+
+
+def test_an_upload_whose_bytes_cannot_be_read_now_waits(settings: Settings, database: Database, receiver: UploadReceiver) -> None:
+    upload = put(settings, database, {"one.dcm": encoded(image())})
+    path = settings.uploads_dir / str(upload.files[0].id)
+    content = path.read_bytes()
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # a file that can be opened, and whose bytes give EIO
+    receiver.step()
+    path.unlink()
+    path.write_bytes(content)
+    said = "the upload cannot be read or unpacked now: Input/output error (see the disk of upload.folder; it is tried again)"
+    assert_stored_when_tried_again(receiver, database, upload, said)
+
+
+def test_a_child_that_cannot_read_or_write_now_refuses_no_file(converter: Converter, tmp_path: Path) -> None:
+    identity = {"patient_id": "P-1", "study_instance_uid": "1.2.3"}
+    place = {"series_instance_uid": "1.2.3.1", "sop_instance_uid": "1.2.3.1.1", "region": ""}
+    with pytest.raises(OutOfResources, match="Input/output error"):
+        converter.request("photograph", path="/proc/self/mem", target=str(tmp_path / "made"), identity=identity, place=place)
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zip_archive({"a.jpg": photograph()}))
+    with pytest.raises(OutOfResources, match="No space left on device"):
+        converter.request("extract", path=str(archive), number=0, target="/dev/full", max_bytes=1 << 20)
+    converter.request("close", path=str(archive))
+
+
+def test_a_child_for_which_no_pipe_can_be_made_refuses_no_file(tmp_path: Path) -> None:
+    with Converter() as converter, limited_files() as limit:
+        limit(1)
+        with pytest.raises(OutOfResources, match="cannot be started: Too many open files"):
+            converter.request("list", path=str(tmp_path / "a.zip"), max_bytes=1 << 20)
 
 
 def test_uploads_wait_while_receiving_is_paused(settings: Settings, database: Database, blobs: Blobs, converter: Converter) -> None:
