@@ -10,6 +10,7 @@ from core.errors import NodeError, NotAnalysable
 from core.records import Prediction
 from core.states import Outcome, UnitKind
 from deploy.offline.units import GatheredUnits, Unit, gather_units
+from deploy.offline.unreadable import unreadable
 from models.card import ModelCard
 from models.finite_prediction import require_finite_prediction
 from models.runtime import Model
@@ -63,12 +64,12 @@ def _read_unit(card: ModelCard, unit: Unit) -> Any:
         if "image" in card.units:  # for a model of series, an image file is a slice and has to be grey
             return read_photograph(unit.paths[0], grey=card.grey == "accept" or ("series" in card.units and not unit.instances))
         return NotAnalysable("an image file is not a CT series", hint=f"{card.name} takes DICOM series")
-    except NodeError as error:
-        return error
+    except (NodeError, OSError) as error:
+        return _reason(error, unit)
 
 
 def _predictions(model: Model, units: Sequence[Unit], items: Sequence[Any]) -> Iterator[UnitPrediction]:
-    readable = [item for item in items if not isinstance(item, NodeError)]
+    readable = [(unit, item) for unit, item in zip(units, items, strict=True) if not isinstance(item, NodeError)]
     predictions = iter(_predict_batch(model, readable))
     for unit, item in zip(units, items, strict=True):
         if isinstance(item, NodeError):
@@ -77,13 +78,23 @@ def _predictions(model: Model, units: Sequence[Unit], items: Sequence[Any]) -> I
             yield UnitPrediction(unit, next(predictions))
 
 
-def _predict_batch(model: Model, items: Sequence[Any]) -> list[Prediction]:
+def _predict_batch(model: Model, readable: Sequence[tuple[Unit, Any]]) -> list[Prediction]:
     """Predict a batch at once. If it fails, predict each item alone, so that only the failing one has no prediction."""
-    if not items:
+    if not readable:
         return []
     try:
-        return [require_finite_prediction(one, model.card) for one in model.predict(items)]
-    except NodeError as error:
-        if len(items) == 1:
-            return [Prediction(Outcome.NOT_ANALYSED, reason=str(error))]
-        return [prediction for item in items for prediction in _predict_batch(model, [item])]
+        return [require_finite_prediction(one, model.card) for one in model.predict([item for _, item in readable])]
+    except (NodeError, OSError) as error:  # the tiles of a slide are read now
+        if len(readable) == 1:
+            return [Prediction(Outcome.NOT_ANALYSED, reason=str(_reason(error, readable[0][0])))]
+        return [prediction for one in readable for prediction in _predict_batch(model, [one])]
+
+
+def _reason(error: NodeError | OSError, unit: Unit) -> NodeError:
+    """Return the error that says why a unit has no prediction. Raises an OSError that is none of the system."""
+    found = unreadable(error, unit.paths)
+    if found is not None:
+        return found
+    if isinstance(error, OSError):
+        raise error
+    return error

@@ -17,6 +17,7 @@ from core.settings.settings import Settings
 from core.states import UnitKind
 from db.complete.unit_records import InstanceView
 from deploy.offline.units import Unit, gather_units
+from deploy.offline.unreadable import unreadable
 from dicom_node.conduct.unit_contents import unit_contents
 from imaging.headers.route_test import explain_file
 
@@ -127,8 +128,8 @@ def explain_routes(settings: Settings, paths: Sequence[Path], source: str) -> tu
             continue
         try:
             routed.append(_route_unit(settings, unit, source))
-        except NodeError as error:
-            unread.append((unit.path, str(error)))
+        except (NodeError, OSError) as error:
+            unread.append((unit.path, str(unreadable(error, unit.paths) or error)))
     return _apply_per_study(settings, routed), unread
 
 

@@ -8,6 +8,7 @@ from core.errors import ConfigurationError, NodeError
 from core.policy.admission import unit_kind
 from core.records import InstanceHeader
 from core.states import UnitKind
+from deploy.offline.unreadable import unreadable
 from imaging.headers.instance_header import read_header
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
@@ -82,7 +83,11 @@ def gather_units(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gath
     series: dict[str, list[InstanceFile]] = {}
     order: list[str | Unit] = []
     for path, given in files_of(paths):
-        head = _head(path)
+        try:
+            head = _head(path)
+        except OSError as error:
+            result.unread.append((path, _reason(error, path)))
+            continue
         dicom = head[128:132] == b"DICM"
         if not dicom and head.startswith(_IMAGE_SIGNATURES):
             order.append(Unit(UnitKind.IMAGE, (path,)))
@@ -95,6 +100,9 @@ def gather_units(paths: Sequence[Path], *, kind: UnitKind | None = None) -> Gath
             continue
         try:
             instance = InstanceFile(path, read_header(path))
+        except OSError as error:
+            result.unread.append((path, _reason(error, path)))
+            continue
         except NodeError as error:
             result.unread.append((path, str(error) if dicom else f"{NO_KNOWN_FILE}; read as a data set without prefix: {error}"))
             continue
@@ -128,6 +136,10 @@ def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
 
 def _series(instances: list[InstanceFile]) -> Unit:
     return Unit(UnitKind.SERIES, tuple(instance.path for instance in instances), tuple(instances))
+
+
+def _reason(error: OSError, path: Path) -> str:
+    return str(unreadable(error, [path]) or error)
 
 
 def _head(path: Path) -> bytes:

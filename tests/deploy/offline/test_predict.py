@@ -1,8 +1,13 @@
 """``predict``: the columns of the read_csv, the JSON document, the exit status."""
 
 import csv
+import errno
 import json
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pydicom
 import pytest
@@ -10,10 +15,12 @@ import pytest
 from core.records import Prediction
 from core.states import Outcome, UnitKind
 from deploy.cli.main import run
-from deploy.offline.predict import UnitPrediction
+from deploy.offline.predict import UnitPrediction, predict_units, units_for
 from deploy.offline.prediction_rows import table_rows
-from deploy.offline.units import Unit
+from deploy.offline.units import GatheredUnits, Unit
 from models import registry
+from models.card import ModelCard
+from models.protocol import Model
 
 BASE = ["path", "sop_instance_uid", "series_instance_uid", "label", "probability", "tier", "abstained", "reason"]
 CLASSES = ["p_akiec", "p_bcc", "p_bkl", "p_df", "p_mel", "p_nv", "p_vasc"]
@@ -147,3 +154,82 @@ def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path, capsys: pytest.
     for path, line in zip((letter, renamed), lines, strict=False):
         assert line.startswith(f"{path}: not read: its content is neither DICOM (the prefix DICM is missing) nor a JPEG, PNG or TIFF image")
     assert "there is nothing to analyse" in lines[-1]
+
+
+SAID = "cannot be read: Input/output error (see the disk that holds it, then run the command again)"
+FAILING_DISK = "/proc/self/mem"  # a file that can be opened, and whose bytes give EIO
+
+
+def fail_from_now_on(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(FAILING_DISK)
+
+
+def test_a_file_whose_disk_fails_is_named_and_the_others_are_analysed(
+    skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.jpg").symlink_to(FAILING_DISK)
+    out = tmp_path / "out.csv"
+    assert run(["predict", "dermoscopy_7class", str(skin_folder / "b.jpg"), str(tmp_path / "broken.jpg"), "--csv", str(out)]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == f"{tmp_path / 'broken.jpg'}: not read: the file {SAID}"
+    assert [Path(row["path"]).name for row in read_csv(out)] == ["b.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "b.jpg"])
+def test_a_disk_that_fails_after_the_files_were_listed(
+    skin_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file, out = shutil.copy(skin_folder / name, tmp_path / name), tmp_path / "out.csv"
+
+    def listed(card: ModelCard, paths: Sequence[Path]) -> GatheredUnits:
+        found = units_for(card, paths)
+        fail_from_now_on(file)
+        return found
+
+    monkeypatch.setattr("deploy.offline.predict.units_for", listed)
+    assert run(["predict", "dermoscopy_7class", str(file), "--csv", str(out)]) == 1
+    assert f"{file}: not analysed: the file {SAID}" in capsys.readouterr().err.splitlines()
+    (row,) = read_csv(out)
+    assert row["reason"] == f"the file {SAID}"
+
+
+class NetworkThatReads:
+    """A model that reads a file when it predicts, as those of slides read tiles."""
+
+    def __init__(self, model: str, file: Path) -> None:
+        self.card, self._file = registry.card(model), file
+
+    def predict(self, _items: Sequence[object]) -> list[Prediction]:
+        self._file.read_bytes()
+        return [Prediction(Outcome.NO_FINDING)]
+
+
+def test_the_file_of_a_series_that_cannot_be_read_is_named(chest_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    shutil.copytree(chest_folder, folder)
+    model = NetworkThatReads("lung_nodule_ct", tmp_path)
+    (unit,) = units_for(model.card, [folder]).units
+    fail_from_now_on(unit.paths[7])
+    (found,) = predict_units(cast(Model, model), [unit])
+    assert (found.prediction.outcome, found.prediction.reason) == (Outcome.NOT_ANALYSED, f"{unit.paths[7]} {SAID}")
+
+
+def test_a_file_that_cannot_be_read_while_the_model_computes(chest_folder: Path) -> None:
+    model = NetworkThatReads("lung_nodule_ct", Path(FAILING_DISK))
+    (unit,) = units_for(model.card, [chest_folder]).units
+    (found,) = predict_units(cast(Model, model), [unit])
+    assert found.prediction.outcome is Outcome.NOT_ANALYSED
+    assert found.prediction.reason == f"one of 24 files {SAID}"
+
+
+def test_an_image_file_that_cannot_be_read_to_its_end(skin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder of image files raises such an error as one of a damaged file."""
+    model = NetworkThatReads("dermoscopy_7class", skin_folder)
+    (unit,) = units_for(model.card, [skin_folder / "b.jpg"]).units
+
+    def fail(*_given: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    (found,) = predict_units(cast(Model, model), [unit])
+    assert found.prediction.reason == f"the file {SAID}"

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from deploy.cli.main import run
+from deploy.offline.units import GatheredUnits, gather_units
 from tests.support.real_data import shared_data
 
 
@@ -139,6 +141,33 @@ def test_a_file_that_cannot_be_read_is_named(
     found = run_rules_test(capsys, chest_folder, broken, tmp_path / "b.jpg", "--config", config, status=1)
     assert [Path(item["path"]).name for item in found["unread"]] == ["broken.dcm", "b.jpg"]
     assert len(found["units"]) == 1
+
+
+def test_a_file_whose_disk_fails_is_named(
+    chest_folder: Path,
+    skin_folder: Path,
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before its header was read, and when the header decides nothing and its image is looked at."""
+    series = copied(chest_folder, tmp_path / "silent")
+    said = "cannot be read: Input/output error (see the disk that holds it, then run the command again)"
+    (tmp_path / "broken.dcm").symlink_to("/proc/self/mem")
+
+    def listed(paths: Sequence[Path]) -> GatheredUnits:
+        found = gather_units(paths)
+        first = found.units[0].paths[0]
+        first.unlink()
+        first.symlink_to("/proc/self/mem")
+        return found
+
+    monkeypatch.setattr("deploy.offline.route_test.gather_units", listed)
+    found = run_rules_test(capsys, series, tmp_path / "broken.dcm", skin_folder / "a.dcm", "--config", config, status=1)
+    named = {item["path"]: item["reason"] for item in found["unread"]}
+    assert named[str(tmp_path / "broken.dcm")] == f"the file {said}"
+    assert named[str(series)].endswith(f".dcm {said}")
 
 
 def test_a_sender_that_is_no_source_is_named(skin_folder: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
