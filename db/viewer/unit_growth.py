@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from db import audit
 from db.engine import Database
-from db.viewer.viewed_unit import MOST_UNITS, UnitImages, current_images, find_images
+from db.viewer.viewed_unit import MOST_UNITS, UnitImages, current_images, images_of_job
 
 _NOW = text(f"""
     SELECT u.kind, u.state = 'open' AS receiving, u.revision,
@@ -19,7 +19,7 @@ _NOW = text(f"""
     FROM units u JOIN series se ON se.id = u.series_id WHERE u.id = :id
 """)
 _REPLACED = text("SELECT DISTINCT sop_instance_uid FROM instances WHERE unit_id = :id AND state = 'superseded'")
-_STUDY = text("SELECT se.study_id FROM units u JOIN series se ON se.id = u.series_id WHERE u.id = :id")
+_UNIT = text("SELECT u.kind, se.study_id FROM units u JOIN series se ON se.id = u.series_id WHERE u.id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,15 @@ def open_grown_unit(database: Database, unit_id: int, *, job_id: int | None, vie
 
     ``job_id``: the result that is shown. None: there is no such unit.
     """
-    shown = None if job_id is None else find_images(database, unit_id, job_id)
     with database.begin() as connection:
-        row = connection.execute(_NOW, {"id": unit_id, "job": job_id}).one_or_none()
+        row = connection.execute(_UNIT, {"id": unit_id}).one_or_none()
         if row is None:
             return None
+        shown = None if job_id is None else images_of_job(connection, row.kind, unit_id, job_id)
         images = current_images(connection, row.kind, unit_id)
         replaced = connection.execute(_REPLACED, {"id": unit_id}).scalars().all()
         covers = shown is None or set(shown.hashes) <= set(images.hashes)
         if covers and not images.removed:
-            study = connection.execute(_STUDY, {"id": unit_id}).scalar_one()
             details = {"from": address, "unit": unit_id, "job": job_id, "images": len(images.hashes)}
-            audit.record(connection, actor=viewer, action="viewer.opened", subject=f"study:{study}", details=details)
+            audit.record(connection, actor=viewer, action="viewer.opened", subject=f"study:{row.study_id}", details=details)
     return GrownUnit(images, replaced, covers)

@@ -142,14 +142,20 @@ def find_images(database: Database, unit_id: int, job_id: int | None) -> UnitIma
     """Return the images of a unit, or those that a job of it was given; None where there is no such unit or job."""
     with database.begin() as connection:
         row = connection.execute(_UNIT, {"id": unit_id}).one_or_none()
-        if row is None or (job_id is not None and not connection.execute(_JOB_OF_UNIT, {"job": job_id, "id": unit_id}).scalar_one()):
+        if row is None:
             return None
-        return _images(connection, row.kind, unit_id, job_id)
+        return current_images(connection, row.kind, unit_id) if job_id is None else images_of_job(connection, row.kind, unit_id, job_id)
 
 
 def current_images(connection: Connection, kind: str, unit_id: int) -> UnitImages:
     """Return the images that a unit has now."""
     return _images(connection, kind, unit_id, None)
+
+
+def images_of_job(connection: Connection, kind: str, unit_id: int, job_id: int) -> UnitImages | None:
+    """Return the images that a job of a unit was given; None where the unit has no such job."""
+    of_unit = connection.execute(_JOB_OF_UNIT, {"job": job_id, "id": unit_id}).scalar_one()
+    return _images(connection, kind, unit_id, job_id) if of_unit else None
 
 
 def _images(connection: Connection, kind: str, unit_id: int, job_id: int | None) -> UnitImages:
