@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from console.health import CONSOLE, HEARTBEAT_MAX_AGE_S, ROLES
-from core.settings.peers.destinations import Destination
 from core.settings.settings import Settings
 from db.deliveries.giving_up import Undelivered
 from db.operations.pauses import Pause, PauseKind
@@ -90,7 +89,7 @@ def destination_rows(
         rows.append(
             DestinationRow(
                 name=name,
-                address="" if found is None else _address(found),
+                address="" if found is None else found.address_in_words,
                 objects="" if found is None else ", ".join(kind.value.replace("_", " ") for kind in found.objects),
                 configured=found is not None,
                 away_s=status.away_s.get(name, 0.0),
@@ -121,11 +120,3 @@ def totals(status: NodeStatus) -> dict[str, int]:
         "waiting": sum(states.get("pending", 0) for states in deliveries),
         "quarantine": status.quarantine_items,
     }
-
-
-def _address(destination: Destination) -> str:
-    if destination.stow_url is not None:
-        return f"STOW-RS {destination.stow_url}"
-    if destination.folder is not None:
-        return f"folder {destination.folder}"
-    return f"{destination.ae_title} at {destination.host}:{destination.port}{' with TLS' if destination.tls else ''}"

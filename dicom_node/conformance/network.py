@@ -6,7 +6,6 @@ from core.policy import admission
 from core.settings.settings import Settings
 from dicom_node import contexts
 from dicom_node.conformance.markdown import table
-from dicom_node.deliver.transports import destination_address
 from dicom_node.receive.back_pressure import pause_rejection
 from dicom_node.receive.server import REQUEST_TIMEOUT_S
 from dicom_node.sockets import MAX_PDU_BYTES
@@ -88,12 +87,6 @@ def peers_section(settings: Settings | None) -> str:
         return heading + "Listed by `dicom-node conformance --config FILE`."
     sources = [(source.ae_title, source.host, "yes" if source.query is not None else "no") for source in settings.sources]
     destinations = [
-        (destination.name, destination.ae_title or "", destination_address(destination), " ".join(destination.objects))
-        for destination in settings.destinations
+        (destination.name, destination.address_in_words, " ".join(destination.objects)) for destination in settings.destinations
     ]
-    return (
-        heading
-        + table(("source", "address", "queried"), sources)
-        + "\n\n"
-        + table(("destination", "AE title", "address", "objects"), destinations)
-    )
+    return heading + table(("source", "address", "queried"), sources) + "\n\n" + table(("destination", "address", "objects"), destinations)

@@ -4,9 +4,9 @@ To add a kind of destination:
 
 1. Write a module beside this one with a class that fulfils `transport_types.Transport` and a function ``echo``; `folder` is the shortest
    example.
-2. Add the keys of its address to ``core.settings.peers.destinations.Destination``, which checks that a destination has exactly one address.
-3. Add a row to `TRANSPORTS`, before the last one, and its address to `destination_address` and to the page *Operations*
-   (`console.operations.overview`). `deploy.doctor.services.destination_fix` says what to look at where it does not answer.
+2. Add the keys of its address to ``core.settings.peers.destinations.Destination``, which checks that a destination has exactly one address,
+   and its words to `Destination.address_in_words`.
+3. Add a row to `TRANSPORTS`, before the last one. `deploy.doctor.services.destination_fix` says what to look at where it does not answer.
 4. Describe it in `dicom_node.conformance.delivery`, and test it in ``tests/dicom_node/deliver/test_transports.py``.
 
 Everything else (leases, retries, outages, order, audit) is the same for all kinds.
@@ -64,8 +64,3 @@ def echo(settings: Settings, destination: Destination) -> tuple[bool, str, float
     started = time.monotonic()
     result = _transport_kind(destination).echo(settings, destination, ECHO_TIMEOUT_S)
     return result.ok, result.text, time.monotonic() - started
-
-
-def destination_address(destination: Destination) -> str:
-    """Return the address of a destination as text: a URL, a folder, or host and port."""
-    return destination.stow_url or str(destination.folder or f"{destination.host}:{destination.port}")

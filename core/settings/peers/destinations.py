@@ -82,6 +82,15 @@ class Destination(Section):
         'for Quality Reasons" names the outdated objects.',
     )
 
+    @property
+    def address_in_words(self) -> str:
+        """The address for people, as ``PACS at 10.0.0.9:104 with TLS``, ``STOW-RS https://pacs/dicom-web`` or ``folder /srv/results``."""
+        if self.stow_url is not None:
+            return f"STOW-RS {self.stow_url}"
+        if self.folder is not None:
+            return f"folder {self.folder}"
+        return f"{self.ae_title} at {self.host}:{self.port}{' with TLS' if self.tls is not None else ''}"
+
     @model_validator(mode="after")
     def _check_address(self) -> Self:
         dimse = (self.ae_title, self.host, self.port)

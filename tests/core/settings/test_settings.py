@@ -24,18 +24,26 @@ def test_a_source_admits_only_addresses_of_its_block(block: str, address: str, a
     assert Source(ae_title="PACS", host=block).admits(address) is admitted
 
 
+PACS = {"ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
+
+
 @pytest.mark.parametrize(
-    "address",
+    ("address", "words"),
     [
-        {"folder": "/srv/results"},
-        {"stow_url": "https://pacs:8443/dicom-web", "token_file": "/run/secrets/token"},
-        {"stow_url": "http://127.0.0.1:8042/dicom-web", "user": "node", "password_file": "/run/secrets/word"},
-        {"stow_url": "https://pacs/dicom-web", "tls": {"ca": "ca.pem", "cert": "c.pem", "key": "k.pem"}},
-        {"ae_title": "PACS", "host": "127.0.0.1", "port": 4242, "tls": {"ca": "ca.pem"}},
+        ({"folder": "/srv/results"}, "folder /srv/results"),
+        ({"stow_url": "https://pacs:8443/dicom-web", "token_file": "/run/token"}, "STOW-RS https://pacs:8443/dicom-web"),
+        (
+            {"stow_url": "http://127.0.0.1:8042/dicom-web", "user": "node", "password_file": "/run/word"},
+            "STOW-RS http://127.0.0.1:8042/dicom-web",
+        ),
+        ({"stow_url": "https://pacs/rs", "tls": {"ca": "ca.pem", "cert": "c.pem", "key": "k.pem"}}, "STOW-RS https://pacs/rs"),
+        (PACS, "PACS at 127.0.0.1:4242"),
+        ({**PACS, "tls": {"ca": "ca.pem"}}, "PACS at 127.0.0.1:4242 with TLS"),
+        ({**PACS, "tls": {}}, "PACS at 127.0.0.1:4242 with TLS"),
     ],
 )
-def test_each_kind_of_address_of_a_destination(address: dict[str, Any]) -> None:
-    assert Destination.model_validate({"name": "pacs", **address}).name == "pacs"
+def test_each_kind_of_address_of_a_destination(address: dict[str, Any], words: str) -> None:
+    assert Destination.model_validate({"name": "pacs", **address}).address_in_words == words
 
 
 @pytest.mark.parametrize("objects", [["sr", "seg"], ["heatmap", "pdf"], ["sr"]], ids=["viewer", "plain PACS", "reporting system"])

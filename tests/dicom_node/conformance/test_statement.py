@@ -51,7 +51,7 @@ def test_it_states_the_installation_where_it_is_given() -> None:
         }
     )
     text = statement(settings)
-    for words in ("`AI_NODE`", "CTSCANNER", "10.1.0.0/16", "archive", "10.0.0.9:104"):
+    for words in ("`AI_NODE`", "CTSCANNER", "10.1.0.0/16", "archive", "ARCH at 10.0.0.9:104"):
         assert words in text
 
 
