@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.errors import ModelError
 from training.dermoscopy.ham10000.data import COARSE_ARCHIVE, FINE_ARCHIVE, HamImage, first_of_each, read_index
-from training.dermoscopy.ham10000.split import set_aside
+from training.dermoscopy.ham10000.split import held_out, set_aside
 
 ISIC_ARCHIVE = "isic2017-224.tar"
 ISIC_INDEX = "isic2017-index.csv"
@@ -36,13 +36,14 @@ class ListedImage:
     part: DataPart
 
 
-def list_images(data: Path, *, limit_per_class: int | None = None) -> tuple[ListedImage, ...]:
+def list_images(data: Path, *, leave_out: Sequence[int] = (), limit_per_class: int | None = None) -> tuple[ListedImage, ...]:
     """All images of both collections. The lesions that are set aside from all folds of HAM10000 are held out.
 
+    ``leave_out``: folds of HAM10000 whose lesions are held out as well. Raises ValueError for a number that is no fold.
     ``limit_per_class``: only the first images of every class, part and collection (tests). Without ISIC 2017 in ``data`` HAM10000 alone.
     """
     ham = read_index(data)
-    aside = set_aside(ham)
+    aside = set_aside(ham).union(*(held_out(ham, fold) for fold in leave_out))
     found = tuple(ListedImage(row, DataPart.HELD_OUT if row.lesion_id in aside else DataPart.TRAINING) for row in ham)
     isic = read_isic(data)
     check_disjoint([*found, *isic])

@@ -128,7 +128,7 @@ def step_loss(
     generator = torch.Generator().manual_seed(number)
     torch.manual_seed(number + 1)  # dropout and stochastic depth
     chosen = np.sort(draws.choice(drawn.index, recipe.batch, p=drawn.chance))
-    views = random_views(images.squares(chosen), recipe.input_px, generator)
+    views = random_views(images.squares(chosen), recipe.side(step), generator)
     facts = drop_facts(torch.from_numpy(images.facts[chosen]), draws, recipe.forgetting)
     labels, log_prior = torch.from_numpy(images.labels[chosen]), drawn.log_prior[torch.from_numpy(images.archive[chosen])]
     mixed = mix(views, torch.zeros(views[:, 0].shape), facts, draws, recipe.mixing)

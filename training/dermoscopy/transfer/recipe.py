@@ -16,6 +16,9 @@ class TransferRecipe:
     warm_up: float = 0.03  # share of the steps
     weight_decay: float = 0.02
     input_px: int = 192
+    small_px: int = 128  # side of the images of the first ``small_steps`` steps: they cost half as much
+    small_steps: int = 0
+    leave_out: str = ""  # digits: folds of HAM10000 that are not trained on
     frozen_stages: int = 2  # of the trunk, with the stem, keep their ImageNet weights: they cost a third of the time
     dropout: float = 0.2
     drop_path: float = 0.05
@@ -26,6 +29,10 @@ class TransferRecipe:
     average_every: int = 4  # steps between two updates of the running average of the weights
     ema_decay: float = 0.98  # of the running average at every update
     pretrained: bool = True  # False: the control from random weights, with nothing frozen
+
+    def side(self, step: int) -> int:
+        """Pixels of the images of ``step`` (M. Tan, Q. Le, EfficientNetV2, 2021, arXiv 2104.00298, section 4.2: small ones first)."""
+        return self.small_px if step < self.small_steps else self.input_px
 
 
 def transfer_rate(step: int, recipe: TransferRecipe) -> float:

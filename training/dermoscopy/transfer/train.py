@@ -6,7 +6,9 @@ checkpoint. ``--start`` begins a new training from the weights of an earlier one
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -64,22 +66,18 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     recipe = TransferRecipe(**{field.name: getattr(given, field.name) for field in dataclasses.fields(TransferRecipe)})
     start = None if given.start is None else read_lite(given.start)
+    options = {"imagenet": given.imagenet, "start": start, "save_every": given.save_every, "stop_at": given.stop_at}
+    print(train_to_file(given.data, given.out, recipe, progress=lambda line: print(line, flush=True), **options), flush=True)
+
+
+def train_to_file(data: Path, out: Path, recipe: TransferRecipe, *, progress: Callable[[str], None] = print, **options: Any) -> Path:
+    """Train by ``recipe`` in the folder ``out``, or continue there; return the path of the averaged weights. ``options``: of train_lite."""
     keep_memory()
-    given.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with cpu_threads(1):
-        images = load_transfer_images(given.data, list_images(given.data))
-        print({str(part): len(images.of(part)) for part in DataPart}, flush=True)
-        net = train_lite(
-            images,
-            given.out,
-            recipe,
-            save_every=given.save_every,
-            stop_at=given.stop_at,
-            imagenet=given.imagenet,
-            start=start,
-            progress=lambda line: print(line, flush=True),
-        )
-    print(write_lite(net, given.out), flush=True)
+        images = load_transfer_images(data, list_images(data, leave_out=[int(fold) for fold in recipe.leave_out]))
+        progress(str({str(part): len(images.of(part)) for part in DataPart}))
+        return write_lite(train_lite(images, out, recipe, progress=progress, **options), out)
 
 
 if __name__ == "__main__":
