@@ -35,6 +35,17 @@ def check_colour(rgb: np.ndarray, limits: Mapping[str, float]) -> str:
     return ""
 
 
-def check_likeness(distance: float, limits: Mapping[str, float]) -> str:
-    """Why an image at ``distance`` from the training images must not be classified, or ""; ``limits``: ``max_distance``."""
-    return check_distance(distance, limits, image="the image", like="the dermoscopy images")
+def check_networks(distance: float, outline: np.ndarray, limits: Mapping[str, float]) -> str:
+    """Why an image must not be classified, by what the networks say of it, or "".
+
+    ``distance`` from the training images; ``outline`` (Y, X) logits of a lesion. ``limits``: ``max_distance``; ``min_outline``, the
+    probability that the surest pixel of the outline needs: on plain skin nothing is outlined, or nothing with certainty. A card without
+    ``min_outline`` is of an earlier version; it is not checked then.
+    """
+    unlike = check_distance(distance, limits, image="the image", like="the dermoscopy images")
+    if unlike or "min_outline" not in limits:
+        return unlike
+    surest = float(1 / (1 + np.exp(-outline.max())))
+    if surest < limits["min_outline"]:
+        return f"no lesion was found (the outline's highest probability is {surest:.2f}, {limits['min_outline']:.2f} is needed)"
+    return ""

@@ -16,7 +16,7 @@ from models.card import ModelCard
 from models.classifier.calibration import softmax
 from models.classifier.heat_map import evidence_meaning, scale_to_unit
 from models.classifier.predictions import abstention, label_index
-from models.dermoscopy.acceptance import check_likeness, check_photograph
+from models.dermoscopy.acceptance import check_networks, check_photograph
 from models.dermoscopy.ensemble import Ensemble, MemberOutput, Squares, concatenate_outputs
 from models.dermoscopy.outline import outline_on_image, paste_centre_square
 from models.dermoscopy.patient import FACTS, Patient
@@ -72,7 +72,7 @@ class DermoscopyClassifier:
         output = self.run_networks(squares, np.stack([patient_of(items[i]).facts() for i in usable]))
         probabilities = softmax(output.logits, self.card.temperature)
         for k, i in enumerate(usable):
-            reason = check_likeness(float(output.distance[k]), limits)
+            reason = check_networks(float(output.distance[k]), output.outline[k], limits)
             if reason:
                 answers[i] = abstention(self.card, reason)
                 continue

@@ -151,6 +151,21 @@ def test_pictures_that_are_no_dermoscopy_are_refused(model: Model, kind: str) ->
     assert all(answer.reason and not answer.probabilities for answer in refused)
 
 
+def test_plain_skin_is_refused_where_no_lesion_is_outlined(model: Model) -> None:
+    weights, far = registry.verify_weights(registry.folder(NAME)), {**model.card.thresholds, "max_distance": 1e9}
+    plain = [photograph(drawn_pictures.draw_picture("plain_skin", seed)) for seed in range(1000, 1010)]
+    reasons = {}
+    for limit in (0.0, 0.95):
+        card = replace(model.card, thresholds={**far, "min_outline": limit})
+        *answers, lesion = DermoscopyClassifier(card, model.identity, weights, "cpu").predict([*plain, photograph(skin(4))])
+        assert lesion.outcome is Outcome.FINDINGS
+        reasons[limit] = [answer.reason for answer in answers]
+    assert reasons[0.0] == [""] * 10  # by their distance alone they would be answered
+    refused = [reason for reason in reasons[0.95] if reason]
+    assert len(refused) >= 2
+    assert all("no lesion was found" in reason and "0.95 is needed" in reason for reason in refused)
+
+
 def test_facts_of_the_patient_change_the_answer_and_may_be_unknown(model: Model) -> None:
     bare = photograph(skin(6))
     old = replace(bare, age_years=80.0, sex="M", site="face")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.classifier.calibration import softmax
+from models.dermoscopy.acceptance import check_networks
 from models.dermoscopy.ensemble import Squares
 from models.dermoscopy.model import DermoscopyClassifier, EnsembleOutput
 from models.dermoscopy.quality import check_quality, measure_quality
@@ -50,7 +51,7 @@ def make_table(
     ``squares``: what the networks see of them (default: the common grid).
     """
     limits = model.card.thresholds
-    too_far = output.distance > limits["max_distance"]
+    unlike = [bool(check_networks(float(far), drawn, limits)) for far, drawn in zip(output.distance, output.outline, strict=True)]
     poor = np.array([bool(check_quality(measure_quality(images.pixels[i, 0]), limits)) for i in chosen])
     return HeldOutTable(
         images=np.array([images.rows[i].image_id for i in chosen]),
@@ -59,7 +60,7 @@ def make_table(
         temperature=np.full(len(chosen), model.card.temperature),
         dice=dice(output.outline > 0, images.masks[chosen]),
         angle=np.array([typology_angle(images.pixels[i, 0], images.masks[i]) for i in chosen]),
-        refused=too_far | poor,
+        refused=np.array(unlike, bool) | poor,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from models.classifier.calibration import softmax
-from models.dermoscopy.acceptance import check_likeness
+from models.dermoscopy.acceptance import check_networks
 from models.dermoscopy.model import DermoscopyClassifier
 from training.bootstrap import bootstrap
 from training.calibration import expected_calibration_error
@@ -40,7 +40,8 @@ def measure_external(model: DermoscopyClassifier, images: TransferImages) -> dic
         }
 
     intervals = bootstrap(measure, images.groups[index])
-    refused = np.mean([bool(check_likeness(float(distance), model.card.thresholds)) for distance in output.distance])
+    limits = model.card.thresholds
+    refused = np.mean([bool(check_networks(float(far), drawn, limits)) for far, drawn in zip(output.distance, output.outline, strict=True)])
     return {
         "source": SOURCE,
         "n": len(index),

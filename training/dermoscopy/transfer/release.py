@@ -44,7 +44,8 @@ LITE = "lite"  # name of the first such member; a second one is "lite2"
 VIEWS = 2
 DISTANCE_EVERY = 8  # every eighth training image is enough for the limit of distance
 REFUSED_OF_TRAINING = 0.003  # this share of the training images is beyond the limit of distance, if that refuses PLAIN_SKIN too
-PLAIN_SKIN = 0.97  # share of drawn pictures of plain skin that must be beyond it
+PLAIN_SKIN = 0.97  # share of drawn pictures of plain skin that must be refused, by the distance or because no lesion is outlined
+NO_LESION = 0.95  # an outline whose surest pixel has a lower probability is none: fewer than one training image in a thousand
 ROBUSTNESS_EVERY = 8
 IMAGENET = DataSource(
     f"ImageNet (initial weights: {ORIGIN})",
@@ -123,7 +124,7 @@ def make_release(
             "members": {name: value for name, value in before.training["members"].items() if name in folds},
             "transfer": {"origin": ORIGIN, **(recipe or {}), "averaged": averaged, "sha256": digests},
         },
-        thresholds={**before.thresholds, "max_distance": round(distance_limit(ensemble, images, limit_per_class or DRAWN_OF_EACH_KIND), 3)},
+        thresholds={**before.thresholds, **likeness_limits(ensemble, images, limit_per_class or DRAWN_OF_EACH_KIND)},
         data=tuple({source.name: source for source in (*before.data, ISIC, IMAGENET)}.values()),
     )
     aside = set_aside(rows)
@@ -157,17 +158,25 @@ def squares_of(images: TransferImages, chosen: np.ndarray) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def distance_limit(ensemble: Ensemble, images: TransferImages, drawn: int = DRAWN_OF_EACH_KIND) -> float:
-    """The distance that the share REFUSED_OF_TRAINING of the training images exceeds, or less, so that PLAIN_SKIN of ``drawn`` do."""
+def likeness_limits(ensemble: Ensemble, images: TransferImages, drawn: int = DRAWN_OF_EACH_KIND) -> dict[str, float]:
+    """The limits of ``check_networks``.
+
+    ``max_distance`` is exceeded by the share REFUSED_OF_TRAINING of the training images, or it is less, so that PLAIN_SKIN of the ``drawn``
+    pictures of plain skin are refused. A picture on which no lesion is outlined is refused at any distance.
+    """
     net = ensemble.member(ensemble.last)
 
     def distance(frame: np.ndarray) -> float:
-        return float(net.distance(net.maps(ensemble.input_of(ensemble.last, [frame]))))
+        maps = net.maps(ensemble.input_of(ensemble.last, [frame]))
+        assert net.outline is not None
+        surest = float(torch.sigmoid(net.outline(maps).float().max()))
+        return float(net.distance(maps)) if surest >= NO_LESION else np.inf
 
     chosen = images.of(DataPart.TRAINING)[::DISTANCE_EVERY]
     training = [distance(frame_of(images.jpegs[i], images.listed[i].row.archive)) for i in chosen]
     plain = [distance(drawn_pictures.draw_picture("plain_skin", seed)) for seed in range(drawn)]
-    return float(min(np.quantile(training, 1 - REFUSED_OF_TRAINING), np.quantile(plain, 1 - PLAIN_SKIN)))
+    limit = min(np.quantile(training, 1 - REFUSED_OF_TRAINING, method="higher"), np.quantile(plain, 1 - PLAIN_SKIN, method="lower"))
+    return {"max_distance": round(float(limit), 3), "min_outline": NO_LESION}
 
 
 def more_metrics(
