@@ -28,7 +28,7 @@ Rows = npt.NDArray[np.intp]
 def compare_marks(old: Sequence[StoredScan], new: Sequence[StoredScan]) -> tuple[MetricChange, ...]:
     """The changes of sensitivity over all and by subgroup; empty where too few nodules are in common.
 
-    Scans are redrawn for the intervals, and the nodules within each: few scans give wide intervals.
+    Volumes with all their scans are redrawn for the intervals, and the nodules within each scan: few volumes give wide intervals.
     """
     after = {scan.scan: scan for scan in new}
     before = [scan for scan in old if scan.scan in after]
@@ -36,7 +36,7 @@ def compare_marks(old: Sequence[StoredScan], new: Sequence[StoredScan]) -> tuple
     if groups[""].sum() < LEAST_NODULES:
         return ()
     sides = [[sort_marks([scan]) for scan in scans] for scans in (before, [after[scan.scan] for scan in before])]
-    draws = _draw(sides)
+    draws = _draw(sides, _scans_of_volumes(before))
     changes = []
     for subgroup, chosen in groups.items():
         if chosen.sum() < LEAST_OF_GROUP:
@@ -76,15 +76,24 @@ class _Draw:
         return float(shares.mean()), float(shares[RATES.index(4.0)])
 
 
-def _draw(sides: Sequence[Sequence[SortedMarks]]) -> list[_Draw]:
-    """The scans as they are, then `RESAMPLES` draws of scans with replacement, each with a draw of its nodules."""
+def _scans_of_volumes(scans: Sequence[StoredScan]) -> list[Rows]:
+    """The places in ``scans`` of each volume's scans."""
+    places: dict[str, list[int]] = {}
+    for place, scan in enumerate(scans):
+        places.setdefault(scan.volume or scan.scan, []).append(place)
+    return [np.array(own) for own in places.values()]
+
+
+def _draw(sides: Sequence[Sequence[SortedMarks]], volumes: Sequence[Rows]) -> list[_Draw]:
+    """The scans as they are, then `RESAMPLES` draws of volumes with replacement, each of their scans with a draw of its nodules."""
     sizes = [len(scan.found) for scan in sides[0]]
     starts = np.cumsum([0, *sizes[:-1]])
     all_found = [np.concatenate([scan.found for scan in side]) for side in sides]
     rng = np.random.default_rng(0)
     draws = []
     for number in range(RESAMPLES + 1):
-        scans = np.arange(len(sizes)) if number == 0 else rng.integers(0, len(sizes), len(sizes))
+        drawn = np.arange(len(volumes)) if number == 0 else rng.integers(0, len(volumes), len(volumes))
+        scans = np.concatenate([volumes[one] for one in drawn])
         own = [np.arange(sizes[scan]) if number == 0 else rng.integers(0, max(1, sizes[scan]), sizes[scan]) for scan in scans]
         rows = np.concatenate([starts[scan] + part for scan, part in zip(scans, own, strict=True)])
         limits = [false_mark_limits([side[scan] for scan in scans]) for side in sides]

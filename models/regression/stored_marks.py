@@ -41,11 +41,16 @@ class StoredMark:
 
 @dataclass(frozen=True, slots=True)
 class StoredScan:
-    """One scan with everything that is in it and everything that was marked. ``scan``: sixteen hex digits."""
+    """One scan with everything that is in it and everything that was marked.
+
+    ``scan``: sixteen hex digits; ``volume``: the same of the volume alone, which several scans have with other nodules put into it; ""
+    where each scan is a volume of its own.
+    """
 
     scan: str
     nodules: tuple[PresentNodule, ...]
     marks: tuple[StoredMark, ...]
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ def read_marks(folder: Path) -> tuple[StoredScan, ...] | None:
                 str(one["scan"]),
                 tuple(PresentNodule(**nodule) for nodule in one["nodules"]),
                 tuple(StoredMark(**mark) for mark in one["marks"]),
+                str(one.get("volume", "")),
             )
             for one in json.loads(path.read_text(encoding="utf-8"))
         )

@@ -1,5 +1,6 @@
 """The regression gate of a detector: two versions are compared in the same held-out scans, and a worse one is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from core.errors import ModelError
 from models.regression import MARKS_FILE
-from models.regression.detector_changes import false_mark_limits, sensitivities_at
+from models.regression.change import MetricChange
+from models.regression.detector_changes import compare_marks, false_mark_limits, sensitivities_at
 from models.regression.gate import compare_folders, require_not_worse
 from models.regression.stored_marks import PresentNodule, StoredMark, StoredScan, read_marks, save_marks, sort_marks
 
@@ -43,6 +45,24 @@ def test_a_worse_detector_is_refused_with_the_figures(tmp_path: Path) -> None:
         require_not_worse(good, bad, "lung 2")
     require_not_worse(bad, good, "lung 1")
     require_not_worse(good, good, "lung 1")
+
+
+def test_scans_of_one_volume_are_redrawn_together(tmp_path: Path) -> None:
+    """A version that is better in one volume of two is not shown to be better by scanning that volume five times."""
+    old = [*made_marks(0.4, name="a"), *made_marks(0.4, name="b")]
+    new = [*made_marks(0.9, name="a"), *made_marks(0.4, name="b")]
+
+    def change(own_volumes: bool) -> MetricChange:
+        sides = [[replace(scan, volume=scan.scan if own_volumes else scan.scan[0]) for scan in scans] for scans in (old, new)]
+        return compare_marks(*sides)[0]
+
+    apart, together = change(own_volumes=True), change(own_volumes=False)
+    assert apart.difference == together.difference > 0.1
+    assert apart.low > 0.05
+    assert together.low <= 0.0
+    stored = read_marks(folder(tmp_path, "new", [replace(new[0], volume="a")]))
+    assert stored is not None
+    assert stored[0].volume == "a"
 
 
 def test_changes_are_given_over_all_and_by_size_kind_and_place(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The release of new weights of the lung nodule model: measured beside the version before, and described by its card."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from models.card import read_card
 from models.regression.gate import compare_folders
 from models.regression.stored_marks import read_marks
 from training.lung_nodule_ct.real import release
-from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan, PresentNodule
+from training.lung_nodule_ct.real.calibration import crossed_probabilities, fit_probability, probability_by
+from training.lung_nodule_ct.real.measurement.examination import ExaminedCandidate, ExaminedScan, PresentNodule, without_marked
 from training.lung_nodule_ct.real.measurement.measured_sentences import index_of
 
 
@@ -47,6 +49,28 @@ def test_the_card_states_the_figures_of_both_versions(tmp_path: Path, monkeypatc
     assert len(card.limits) == len(before.limits)
     assert len(read_marks(tmp_path) or ()) == 5
     assert compare_folders(tmp_path, tmp_path)[0].difference == 0.0
+
+
+def test_the_probability_of_a_mark_is_measured_with_the_fit_to_other_volumes() -> None:
+    """Two drawings of nodules in one volume share its vessels, so that neither may be in the fit for the other."""
+    first, second, *others = made_up_scans(0.3)
+    second = replace(second, name=first.name)
+    p, truth, weights = crossed_probabilities([first, second, *others])
+    probability = probability_by(fit_probability(others))
+    usable = [one for scan in (first, second) for one in scan.candidates if not one.uncertain]
+    assert p[: len(usable)].tolist() == [probability(one) for one in usable]
+    assert len(p) == len(truth) == len(weights) == 5 * 23
+
+
+def test_a_marked_tumour_counts_once_in_several_drawings_of_nodules() -> None:
+    scan = made_up_scans(0.6)[0]
+    later = without_marked(scan)
+    assert [target.marked for target in later.targets] == [False] * 12
+    on_the_tumour = [one for one in scan.candidates if one.target == 12]
+    assert len(on_the_tumour) == 1
+    (changed,) = [one for one in later.candidates if one.centre == on_the_tumour[0].centre]
+    assert (changed.target, changed.uncertain) == (-1, True)
+    assert [one for one in later.candidates if one.target >= 0] == [one for one in scan.candidates if 0 <= one.target < 12]
 
 
 def test_a_sentence_without_a_place_in_the_card_is_an_error() -> None:

@@ -28,10 +28,10 @@ def fit_probability(scans: Sequence[ExaminedScan]) -> dict[str, float]:
 
 
 def crossed_probabilities(scans: Sequence[ExaminedScan]) -> tuple[Floats, Floats, Floats]:
-    """Probability, truth and weight of each mark; the coefficients for a scan are fitted to all the other scans."""
+    """Probability, truth and weight of each mark; the coefficients for a scan are fitted to the scans of all other volumes."""
     parts = []
-    for index, scan in enumerate(scans):
-        thresholds = fit_probability([*scans[:index], *scans[index + 1 :]])
+    for scan in scans:
+        thresholds = fit_probability([other for other in scans if other.name != scan.name])
         _, truth, weights = _marks([scan], _weight_of_a_hit(scans))
         own = [combined_score(one.first, one.second, one.diameter_mm, thresholds) for one in _usable(scan)]
         parts.append((np.array(own), truth, weights))

@@ -23,7 +23,7 @@ from models.regression.stored_marks import save_marks
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import calibrate, probability_by
-from training.lung_nodule_ct.real.measurement.evaluate_real import SEED
+from training.lung_nodule_ct.real.measurement.evaluate_real import SEED, SEEDS
 from training.lung_nodule_ct.real.measurement.examination import ExaminedScan, examine_all
 from training.lung_nodule_ct.real.measurement.measured_sentences import measured_sentences
 from training.lung_nodule_ct.real.measurement.real_metrics import real_metrics, stored_scan
@@ -95,7 +95,7 @@ def examine(data: Path, weights: Path, card: ModelCard, out: Path, progress: Cal
     backgrounds = read_backgrounds(data, SEED)
     nodules = read_other_nodules(data, backgrounds)
     chosen = [one for one in backgrounds if one.fold == FOLD]
-    return examine_all({FOLD: detector}, chosen, nodules, card.thresholds, out, seed=SEED, progress=progress)
+    return examine_all({FOLD: detector}, chosen, nodules, card.thresholds, out, seeds=SEEDS, progress=progress)
 
 
 def initial_of(card: ModelCard) -> dict[str, str]:

@@ -3,8 +3,8 @@
 ``python -m training.lung_nodule_ct.real.measurement.evaluate_real --data DIR --out DIR [--model FOLDER ...]``: the shipped version, or
 another folder with card and weights; of two folders the first is measured on the volumes of fold 0 and the second on those of fold 1, each
 of which must not have been trained on them; ``--fold`` measures on the volumes of one fold only. Candidates are kept in ``--out``, one file
-per volume, so that an interruption loses one volume. The marks are written there too: put beside card and weights, they are what
-`models activate` compares with.
+for each volume and drawing of nodules, so that an interruption loses one. The marks are written there too: put beside card and weights,
+they are what `models activate` compares with.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from training.lung_nodule_ct.real.measurement.real_metrics import real_metrics, 
 from training.lung_nodule_ct.real.nodule_crops import FOLDS
 
 SEED = 5
+SEEDS = (SEED, 6, 7, 8)  # each draws other nodules and other places
 FIGURES = "figures.json"
 # The wording is that of the shipped card.
 HOW = (
@@ -45,7 +46,7 @@ def evaluate_folders(
     backgrounds = read_backgrounds(data, SEED)
     nodules = read_other_nodules(data, backgrounds)
     backgrounds = [one for one in backgrounds if fold is None or one.fold == fold]
-    scans = examine_all(detectors, backgrounds, nodules, card.thresholds, out, seed=SEED, count=count, progress=progress)
+    scans = examine_all(detectors, backgrounds, nodules, card.thresholds, out, seeds=SEEDS, count=count, progress=progress)
     probability = probability_by(card.thresholds)
     figures = real_metrics(scans, probability, card.thresholds["score"])
     save_marks([stored_scan(scan, probability) for scan in scans], out)

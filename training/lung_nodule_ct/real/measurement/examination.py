@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,22 +111,32 @@ def nearest_target(centre: Index, targets: Sequence[tuple[Index, float]], spacin
 
 def examine_all(
     detectors: Mapping[int, TwoStageDetector], backgrounds: Sequence[Background], nodules: Sequence[RealNodule],
-    thresholds: Mapping[str, float], out: Path, *, seed: int, count: int = PASTED, progress: Callable[[str], None] = print,
+    thresholds: Mapping[str, float], out: Path, *, seeds: Sequence[int], count: int = PASTED, progress: Callable[[str], None] = print,
 ) -> list[ExaminedScan]:  # fmt: skip
-    """Examine each volume by the detector of its fold, with nodules of that fold's patients; kept in ``out``, one file per volume."""
+    """Examine each volume by the detector of its fold, once with the nodules of that fold's patients that each of ``seeds`` draws.
+
+    Kept in ``out``, one file for each volume and seed. A marked tumour counts with the first seed only.
+    """
     out.mkdir(parents=True, exist_ok=True)
     scans = []
     for background in backgrounds:
-        if background.fold == EVERY_FOLD:
-            continue
-        path = out / f"{background.name}.json"
-        if not path.is_file():
-            own = [nodule for nodule in nodules if fold_of(nodule.patient) == background.fold]
-            scan = examine_pasted(detectors[background.fold], paste_into(background, own, seed=seed, count=count), thresholds)
-            path.write_text(json.dumps(asdict(scan)), encoding="utf-8")
-            progress(f"{scan.name}: {len(scan.targets)} nodules, {len(scan.candidates)} candidates")
-        scans.append(scan_from(json.loads(path.read_text(encoding="utf-8"))))
+        for seed in seeds if background.fold != EVERY_FOLD else ():
+            path = out / f"{background.name}-{seed}.json"
+            if not path.is_file():
+                own = [nodule for nodule in nodules if fold_of(nodule.patient) == background.fold]
+                scan = examine_pasted(detectors[background.fold], paste_into(background, own, seed=seed, count=count), thresholds)
+                path.write_text(json.dumps(asdict(scan)), encoding="utf-8")
+                progress(f"{scan.name}, seed {seed}: {len(scan.targets)} nodules, {len(scan.candidates)} candidates")
+            scan = scan_from(json.loads(path.read_text(encoding="utf-8")))
+            scans.append(scan if seed == seeds[0] else without_marked(scan))
     return scans
+
+
+def without_marked(scan: ExaminedScan) -> ExaminedScan:
+    """The scan with its pasted nodules alone; what lies on a marked nodule is neither right nor wrong."""
+    kept = tuple(target for target in scan.targets if not target.marked)  # the pasted ones come first
+    candidates = (replace(one, target=-1, uncertain=True) if one.target >= len(kept) else one for one in scan.candidates)
+    return replace(scan, targets=kept, candidates=tuple(candidates))
 
 
 def scan_from(table: Mapping[str, Any]) -> ExaminedScan:

@@ -19,13 +19,14 @@ def measured_sentences(before: ModelCard, figures: Figures, figures_before: Figu
     ValueError
         The card before has no sentence that begins so.
     """
-    scans = figures["scans"]
+    volumes, drawings = figures["volumes"], figures["scans"] // figures["volumes"]
     change = differences["sensitivity_at_4_false_marks"]
     uncertain, error = figures["uncertain_marks_per_scan"], figures["calibration_error"]
     pleural, tumours = found(figures, "pleural"), found(figures, "marked_tumours")
     sentences = (
         f"Measured on five real volumes (LIDC-IDRI 0001 and 0745, QIN LSC-0028, LSC-0064 and LUNG-01-0013) with nodules of half of the "
-        f"patients of 1,309 real nodules, none of which it was trained on. Marked of the pasted real nodules: "
+        f"patients of 1,309 real nodules, none of which it was trained on; nodules and their places were drawn {drawings} times for each "
+        f"volume. Marked of the pasted real nodules: "
         f"{found(figures, '10_to_20_mm')} of 10 to 20 mm, {found(figures, '6_to_10_mm')} of 6 to 10 mm, {found(figures, '4_to_6_mm')} of 4 "
         f"to 6 mm, and {pleural} of those at the pleura; {tumours} tumours of 24 to 46 mm that readers marked; with "
         f"{figures['false_positives_per_scan']:g} false marks per scan. The operating point was chosen on the same volumes.",
@@ -38,7 +39,7 @@ def measured_sentences(before: ModelCard, figures: Figures, figures_before: Figu
         f"neither as right nor as wrong.",
         f"The probability is a logistic regression of both stages' scores and the diameter, fitted to the five volumes that were not "
         f"trained on, as if each held 1.5 nodules; its expected calibration error over volumes left out in turn is {error:g}. With "
-        f"{figures['by_group']['from_4_mm']['n']} nodules and {scans} patients this is a rough measure.",
+        f"{figures['by_group']['from_4_mm']['n']} pasted nodules in {volumes} patients this is a rough measure.",
     )
     limits = list(before.limits)
     for sentence in sentences:

@@ -21,7 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) -> dict[str, Any]:
-    """Figures of all scans together. Marks on structures that may be unmarked nodules are counted apart."""
+    """Figures of all scans together, several of which may be of one volume.
+
+    Marks on structures that may be unmarked nodules are counted apart.
+    """
     marks = sort_marks([stored_scan(scan, score) for scan in scans])
     found, false = marks.found, marks.false
     targets = [target for scan in scans for target in scan.targets]
@@ -42,6 +45,7 @@ def real_metrics(scans: Sequence[ExaminedScan], score: Score, operating: float) 
 
     pasted = found[(size >= 4) & ~marked]
     return {
+        "volumes": len({scan.name for scan in scans}),
         "scans": len(scans),
         "sensitivity": share(found[(size >= 4) & ~marked] >= operating),
         "false_positives_per_scan": per_scan(false >= operating, scans),
@@ -58,7 +62,7 @@ def stored_scan(scan: ExaminedScan, score: Score) -> StoredScan:
     """The scan as it is stored beside the weights, with ``score`` as the probability of each mark."""
     nodules = json.dumps([scan.name, *(asdict(nodule) for nodule in scan.targets)])
     marks = tuple(StoredMark(round(scored, 4), one.target, one.uncertain) for one, scored in reported_marks(scan, score))
-    return StoredScan(hashed(nodules), scan.targets, marks)
+    return StoredScan(hashed(nodules), scan.targets, marks, hashed(scan.name))
 
 
 def calibration_error(probabilities: Floats, truth: Floats, weights: Floats) -> float:
