@@ -16,10 +16,10 @@ from models.card_writer import render_card
 from tests.support.ham10000_like import make_ham10000_like
 from training.dermoscopy.ham10000 import split
 from training.dermoscopy.ham10000.data import read_index
+from training.dermoscopy.measure.fold_answers import answer_fold, join_tables
 from training.dermoscopy.transfer import cross_validation
 from training.dermoscopy.transfer.archives import DataPart, list_images
 from training.dermoscopy.transfer.cross_validation import BOTH, EFFICIENTNET, NETWORK, START, fold_networks, fold_recipe
-from training.dermoscopy.transfer.fold_answers import answer_fold, join_tables
 from training.dermoscopy.transfer.train import WEIGHTS, read_lite, write_lite
 
 NAME = "dermoscopy_7class"

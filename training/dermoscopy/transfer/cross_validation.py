@@ -26,8 +26,8 @@ from training.dermoscopy.ham10000.data import CLASSES, HamImage, read_index
 from training.dermoscopy.ham10000.split import FOLDS, held_out
 from training.dermoscopy.measure import held_out_table as tables
 from training.dermoscopy.measure.card_metrics import HOW, card_metrics
+from training.dermoscopy.measure.fold_answers import answer_fold, join_tables
 from training.dermoscopy.measure.held_out_table import HeldOutTable
-from training.dermoscopy.transfer.fold_answers import answer_fold, join_tables
 from training.dermoscopy.transfer.recipe import TransferRecipe
 from training.dermoscopy.transfer.train import WEIGHTS, read_lite, train_to_file
 from training.pages.model_pages import FOLDS as FOLDS_FILE

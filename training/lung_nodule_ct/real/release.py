@@ -23,12 +23,13 @@ from models.regression.stored_marks import save_marks
 from models.torch_threads import cpu_threads
 from training.lung_nodule_ct.real.backgrounds import read_backgrounds, read_other_nodules
 from training.lung_nodule_ct.real.calibration import calibrate, probability_by
-from training.lung_nodule_ct.real.measurement.evaluate_real import SEED, SEEDS
+from training.lung_nodule_ct.real.measurement.evaluate_real import HOW, SEED, SEEDS
 from training.lung_nodule_ct.real.measurement.examination import ExaminedScan, examine_all
 from training.lung_nodule_ct.real.measurement.measured_sentences import measured_sentences
 from training.lung_nodule_ct.real.measurement.real_metrics import real_metrics, stored_scan
 
 FOLD = 0
+VOLUMES = "LIDC-IDRI 0001 and 0745, QIN LSC-0028, LSC-0064 and LUNG-01-0013"  # of fold 0
 ALLOWED = 4.0  # false marks per scan at the operating point
 GROUPS_BEFORE = ("4_to_6_mm", "6_to_10_mm", "10_to_20_mm", "from_6_mm", "marked_tumours")  # which the card gives of the version before
 MODEL = registry.MODELS_FOLDER / "lung_nodule_ct"
@@ -65,8 +66,7 @@ def make_release(
     figures_before["by_group"] = {name: group for name, group in figures_before["by_group"].items() if name in GROUPS_BEFORE}
     known = before.version.replace(".", "_")
     metrics = {
-        "measured": before.metrics["measured"].rsplit("; version", 1)[0]
-        + f"; version {before.version} was measured on the same nodules in the same volumes",
+        "measured": f"{HOW}; volumes {VOLUMES}; version {before.version} was measured on the same nodules in the same volumes",
         "held_out_patients": figures,
         f"version_{known}_on_the_same": figures_before,
         f"difference_from_{known}": differences,

@@ -27,12 +27,12 @@ from training.lung_nodule_ct.real.nodule_crops import FOLDS
 SEED = 5
 SEEDS = (SEED, 6, 7, 8)  # each draws other nodules and other places
 FIGURES = "figures.json"
-# The wording is that of the shipped card.
 HOW = (
-    "real nodules (LIDC-IDRI, at least three of four readers) pasted into real volumes of other patients, and the tumours that readers "
-    "marked in those volumes; a nodule counts as found where a mark's centre lies within its radius (at least 5 mm); in the volumes where "
-    "only one tumour was marked, a mark on another compact structure is neither right nor wrong (counted as uncertain); found_at_1, 4 and "
-    "8: at that many false marks per scan"
+    f"real nodules (LIDC-IDRI, at least three of four readers) pasted into real volumes of other patients, nodules and places drawn "
+    f"{len(SEEDS)} times for each volume, and the tumours that readers marked there, each counted once; volumes and patients were not "
+    "trained on; a nodule counts as found where a mark's centre lies within its radius (at least 5 mm); in volumes where one tumour alone "
+    "was marked, a mark on another compact structure is neither right nor wrong (counted as uncertain); found_at_1, 4 and 8: at that many "
+    "false marks per scan"
 )
 
 
