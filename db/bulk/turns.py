@@ -27,7 +27,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What was done with some rows: how many, and for each other one why not."""
+    """What was done with some rows: how many, and for each that was refused why. The state of the others has changed meanwhile."""
 
     done: int = 0
     refused: Sequence[str] = ()
@@ -44,15 +44,18 @@ class BulkWork(Generic[Row]):
     number
         The number of a row, as a range counts them.
     act
-        Carries the command out on some rows: on whole numbers, ``at_once`` of them at most.
+        Carries the command out on some rows that have no ``refusal``, of ``at_once`` numbers at most.
     in_words
         Says that so many are done, as ``3 jobs are queued again``.
+    refusal
+        Why the plan refuses a row; "" where it does not.
     """
 
     plan: Callable[[RowRange], Sequence[Row]]
     number: Callable[[Row], int]
     act: Callable[[Sequence[Row]], BatchResult]
     in_words: Callable[[int], str]
+    refusal: Callable[[Row], str] = lambda _row: ""
     at_once: int = 1
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -74,10 +77,15 @@ class _SoFar:
     def read(cls, progress: Mapping[str, Any] | None) -> Self:
         return cls() if progress is None else cls(progress["after"], progress["done"], Counter(progress["refused"]))
 
-    def add(self, after: int, result: BatchResult) -> None:
-        self.after = after
+    def add(self, work: BulkWork[Row], rows: Sequence[Row]) -> None:
+        """Carry the command out on some rows, and add what became of them."""
+        refusals = [work.refusal(row) for row in rows]
+        wanted = [row for row, refusal in zip(rows, refusals, strict=True) if not refusal]
+        result = work.act(wanted) if wanted else BatchResult()
+        changed = len(wanted) - result.done - len(result.refused)
+        self.after = work.number(rows[-1])
         self.done += result.done
-        for reason in result.refused:
+        for reason in [*filter(None, refusals), *result.refused, *[CHANGED_ONE] * changed]:
             known = reason in self.refused or len(self.refused) < MOST_REASONS
             self.refused[reason if known else OTHER_REASONS] += 1
 
@@ -101,7 +109,7 @@ def work_in_turns(command: ClaimedCommand, work: BulkWork[Row], *, turn_s: float
     end, so_far = time.monotonic() + turn_s, _SoFar.read(command.progress)
     while rows := work.plan(RowRange(so_far.after, last[0], PLANNED_AT_ONCE)):
         for batch in work.batches(rows):
-            so_far.add(work.number(batch[-1]), work.act(batch))
+            so_far.add(work, batch)
             if time.monotonic() >= end:
                 return Unfinished(f"so far, {work.in_words(so_far.done)}", so_far.progress())
     return _answer(work, so_far, seen=sum(numbers(command, "count")))

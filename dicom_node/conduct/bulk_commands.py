@@ -11,7 +11,7 @@ from db.blobs import removals
 from db.blobs.open_blobs import open_blobs
 from db.bulk.arguments import failed_selection, rerun_selection, unrouted_selection
 from db.bulk.retention_run import RECORDS, apply_kind, policy_in_words, removed_in_words, retention_kinds
-from db.bulk.turns import CHANGED_ONE, TURN_S, BatchResult, BulkWork, work_in_turns
+from db.bulk.turns import TURN_S, BatchResult, BulkWork, work_in_turns
 from db.complete.unrouted import IMAGES_DELETED, reopen_unrouted
 from db.engine import Database
 from db.jobs.job_admin import requeue_jobs
@@ -50,15 +50,11 @@ class BulkCommands:
         """Queue failed jobs again, of a model or with a reason."""
         selection = failed_selection(command.args)
 
-        def act(rows: Sequence[PlannedRequeue]) -> BatchResult:
-            wanted = [row.job_id for row in rows if not row.refusal]
-            done = requeue_jobs(self._database, wanted, command.actor)
-            return BatchResult(len(done), [row.refusal for row in rows if row.refusal] + [CHANGED_ONE] * (len(wanted) - len(done)))
-
         work: BulkWork[PlannedRequeue] = BulkWork(
             plan=lambda part: plan_requeue(self._database, selection, part),
             number=lambda row: row.job_id,
-            act=act,
+            refusal=lambda row: row.refusal,
+            act=lambda rows: BatchResult(len(requeue_jobs(self._database, [row.job_id for row in rows], command.actor))),
             in_words=lambda count: f"{counted(count, 'job is', 'jobs are')} queued again",
             at_once=ROWS_AT_ONCE,
         )
@@ -73,12 +69,12 @@ class BulkCommands:
 
         def act(rows: Sequence[PlannedRun]) -> BatchResult:
             (row,) = rows
-            new = run_planned(self._database, row, actor=command.actor, reason=reason)
-            return BatchResult(1) if new is not None else BatchResult(refused=[row.refusal or CHANGED_ONE])
+            return BatchResult(int(run_planned(self._database, row, actor=command.actor, reason=reason) is not None))
 
         work: BulkWork[PlannedRun] = BulkWork(
             plan=lambda part: plan_reruns(self._database, selection, find, part),
             number=lambda row: row.job_id,
+            refusal=lambda row: row.refusal,
             act=act,
             in_words=lambda count: f"{counted(count, 'job is', 'jobs are')} queued to run again",
         )
@@ -88,15 +84,11 @@ class BulkCommands:
         """Open units that no route took, so that the present routes are applied."""
         selection = unrouted_selection(command.args)
 
-        def act(rows: Sequence[dict[str, Any]]) -> BatchResult:
-            wanted = [int(row["unit_id"]) for row in rows if not row["let_go"]]
-            done = reopen_unrouted(self._database, wanted, command.actor)
-            return BatchResult(len(done), [IMAGES_DELETED] * (len(rows) - len(wanted)) + [CHANGED_ONE] * (len(wanted) - len(done)))
-
         work: BulkWork[dict[str, Any]] = BulkWork(
             plan=lambda part: select_unrouted(self._database, selection, part),
             number=lambda row: int(row["unit_id"]),
-            act=act,
+            refusal=lambda row: IMAGES_DELETED if row["let_go"] else "",
+            act=lambda rows: BatchResult(len(reopen_unrouted(self._database, [int(row["unit_id"]) for row in rows], command.actor))),
             in_words=lambda count: f"{counted(count, 'unit is', 'units are')} routed again",
             at_once=ROWS_AT_ONCE,
         )

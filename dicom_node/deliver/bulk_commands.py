@@ -6,7 +6,7 @@ from core.counted import counted
 from core.errors import NodeError
 from core.settings.settings import Settings
 from db.bulk.arguments import failed_deliveries_selection, resend_selection
-from db.bulk.turns import CHANGED_ONE, TURN_S, BatchResult, BulkWork, work_in_turns
+from db.bulk.turns import TURN_S, BatchResult, BulkWork, work_in_turns
 from db.commitment.failed_reports import FailedReport, retry_reports, select_failed_reports
 from db.deliveries.delivery_admin import retry_deliveries
 from db.deliveries.resend import resend_selected
@@ -39,15 +39,11 @@ class BulkDeliveryCommands:
         """Make deliveries due now that have failed: of a destination, or with a reason."""
         selection = failed_deliveries_selection(command.args)
 
-        def act(rows: Sequence[PlannedRetry]) -> BatchResult:
-            wanted = [row.delivery_id for row in rows if not row.refusal]
-            done = retry_deliveries(self._database, wanted, command.actor)
-            return BatchResult(len(done), [row.refusal for row in rows if row.refusal] + [CHANGED_ONE] * (len(wanted) - len(done)))
-
         work: BulkWork[PlannedRetry] = BulkWork(
             plan=lambda part: plan_retry(self._database, selection, part),
             number=lambda row: row.delivery_id,
-            act=act,
+            refusal=lambda row: row.refusal,
+            act=lambda rows: BatchResult(len(retry_deliveries(self._database, [row.delivery_id for row in rows], command.actor))),
             in_words=lambda count: f"{counted(count, 'delivery is', 'deliveries are')} sent again",
             at_once=ROWS_AT_ONCE,
         )
@@ -60,16 +56,14 @@ class BulkDeliveryCommands:
             raise NodeError("the command names no destination, or no time")
         reason = command.args.get("reason", "")
 
-        def act(rows: Sequence[PlannedSending]) -> BatchResult:
-            refused = [row.refusal for row in rows if row.refusal]
-            if len(refused) == len(rows):
-                return BatchResult(refused=refused)
+        def act(rows: Sequence[PlannedSending]) -> BatchResult:  # of one job
             more = resend_selected(self._database, selection, rows[0].job_id, targets, actor=command.actor, reason=reason)
-            return BatchResult(len(more.all), refused + [CHANGED_ONE] * (len(rows) - len(refused) - len(more.all)))
+            return BatchResult(len(more.all))
 
         work: BulkWork[PlannedSending] = BulkWork(
             plan=lambda part: plan_resend(self._database, selection, targets, part),
             number=lambda row: row.job_id,
+            refusal=lambda row: row.refusal,
             act=act,
             in_words=lambda count: f"{counted(count, 'object is', 'objects are')} sent again",
         )
@@ -79,14 +73,10 @@ class BulkDeliveryCommands:
         """Send storage commitment reports again that a source, or any, did not accept."""
         source = command.args.get("source", "")
 
-        def act(rows: Sequence[FailedReport]) -> BatchResult:
-            done = retry_reports(self._database, [row.id for row in rows], command.actor)
-            return BatchResult(len(done), [CHANGED_ONE] * (len(rows) - len(done)))
-
         work: BulkWork[FailedReport] = BulkWork(
             plan=lambda part: select_failed_reports(self._database, source, part),
             number=lambda row: row.id,
-            act=act,
+            act=lambda rows: BatchResult(len(retry_reports(self._database, [row.id for row in rows], command.actor))),
             in_words=lambda count: f"{counted(count, 'report is', 'reports are')} sent again",
             at_once=ROWS_AT_ONCE,
         )

@@ -23,7 +23,7 @@ from core.settings.settings import Settings
 from db.blobs.open_blobs import open_blobs
 from db.blobs.store import Blobs
 from db.bulk.arguments import quarantine_selection
-from db.bulk.turns import CHANGED_ONE, TURN_S, BatchResult, BulkWork, work_in_turns
+from db.bulk.turns import TURN_S, BatchResult, BulkWork, work_in_turns
 from db.engine import Database
 from db.listings.quarantine import QuarantinedItem, select_quarantined
 from db.operations.command_kinds import CommandKind
@@ -105,7 +105,7 @@ def command_handlers(settings: Settings, database: Database, blobs: Blobs, turn_
         except IntakeError as error:
             return BatchResult(refused=[f"refused again, {error}"])
         except ConfigurationError:  # received meanwhile, or dropped by the limit of the quarantine
-            return BatchResult(refused=[CHANGED_ONE])
+            return BatchResult()
         return BatchResult(1)
 
     def receive_many_again(command: ClaimedCommand) -> str | Unfinished:

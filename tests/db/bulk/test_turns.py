@@ -17,10 +17,11 @@ COMMAND = ClaimedCommand(1, "job.requeue_many", {"last": "99", "count": "0"}, "u
 
 @dataclass
 class Rows:
-    """Rows by number, some of them refused; ``acted`` are the batches that were acted on."""
+    """Rows by number, some of them refused, others changed meanwhile; ``acted`` are the batches that were acted on."""
 
     numbers: list[int]
     refused: dict[int, str] = field(default_factory=dict)
+    changed: frozenset[int] = frozenset()
     acted: list[list[int]] = field(default_factory=list)
 
     def plan(self, part: RowRange) -> list[int]:
@@ -30,11 +31,12 @@ class Rows:
 
     def act(self, rows: Sequence[int]) -> BatchResult:
         self.acted.append(list(rows))
-        why = [self.refused[row] for row in rows if row in self.refused]
-        return BatchResult(len(rows) - len(why), why)
+        return BatchResult(len([row for row in rows if row not in self.changed]))
 
     def work(self, at_once: int = 1) -> BulkWork[int]:
-        return BulkWork(self.plan, lambda row: row, self.act, lambda count: f"{count} done", at_once)
+        return BulkWork(
+            self.plan, lambda row: row, self.act, lambda count: f"{count} done", lambda row: self.refused.get(row, ""), at_once=at_once
+        )
 
 
 def _carry_out(rows: Rows, command: ClaimedCommand = COMMAND, at_once: int = 1) -> tuple[list[str], str]:
@@ -68,6 +70,18 @@ def test_the_answer_says_what_was_left_out_and_what_was_not_there_any_more() -> 
     rows = Rows([1, 2, 3, 4], {2: "too old", 3: "too old", 4: "too new"})
     seen = replace(COMMAND, args={"last": "99", "count": "6"})
     assert _carry_out(rows, seen)[1] == "1 done; 2 not: too old; 1 not: too new; 2 changed since they were listed"
+
+
+def test_rows_that_are_refused_are_not_acted_on_and_those_that_are_not_done_have_changed() -> None:
+    rows = Rows([1, 2, 3, 4, 5, 6], {2: "too old", 5: "too old", 6: "too old"}, frozenset({3}))
+    assert _carry_out(rows, at_once=4)[1] == "2 done; 3 not: too old; 1 not: its state has changed meanwhile"
+    assert rows.acted == [[1, 3, 4]], "nothing is left of the second batch"
+
+
+def test_rows_that_are_refused_while_they_are_acted_on() -> None:
+    rows = Rows([1, 2, 3])
+    work = replace(rows.work(at_once=3), act=lambda _rows: BatchResult(1, ["too broken"]))
+    assert work_in_turns(COMMAND, work, turn_s=600.0) == "1 done; 1 not: too broken; 1 not: its state has changed meanwhile"
 
 
 def test_a_command_that_did_nothing_has_failed_and_says_why() -> None:
