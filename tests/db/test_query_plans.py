@@ -13,9 +13,9 @@ GROWING = frozenset(
     {"studies", "series", "units", "instances", "association_units", "jobs", "job_inputs", "attempts", "findings", "reports"}
     | {"deliveries", "audit_events", "outbox", "job_priors"}
 )
-# Empty months may be scanned: they are done at once.
+# Months with few events may be scanned, which is done at once: on the first day of a month the present one has few.
 FILLED_MONTHS = (
-    "SELECT relname FROM pg_class JOIN pg_inherits ON inhrelid = oid WHERE inhparent = 'audit_events'::regclass AND reltuples > 0"
+    "SELECT relname FROM pg_class JOIN pg_inherits ON inhrelid = oid WHERE inhparent = 'audit_events'::regclass AND reltuples > 1000"
 )
 PLANNED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
@@ -66,7 +66,7 @@ def scanned_tables(node: dict[str, Any], partial: set[str], months: set[str]) ->
     partial
         Names of partial indexes, which are small.
     months
-        Names of the months of the audit trail that have events.
+        Names of the months of the audit trail that have many events.
     """
     table = node.get("Relation Name")
     by_index = node["Node Type"] in ("Index Scan", "Index Only Scan") and node.get("Index Name") not in partial
