@@ -9,6 +9,7 @@ from core.errors import ConfigurationError
 from db import audit
 from db.engine import Database
 from db.jobs import outbox
+from db.jobs.prior_results import left_out_to_json
 from db.jobs.rerun import rerun_failed_job
 from db.row_values import row_to_json
 
@@ -28,7 +29,7 @@ _PARTS = {
         WHERE ji.job_id = :id ORDER BY i.id
     """),
 }
-_RESULT = text("SELECT identity AS model_identity, looked_for, probabilities, notes FROM jobs WHERE id = :id")
+_RESULT = text("SELECT identity AS model_identity, looked_for, probabilities, notes, prior_rule FROM jobs WHERE id = :id")
 _REQUEUE = text("""
     UPDATE jobs SET state = 'queued', reason = '', attempts = 0, next_attempt_at = node_now(), queued_at = node_now(), failure_state = NULL
     WHERE id = ANY(:ids) AND state IN ('failed', 'quarantined', 'cancelled') AND outcome IS NULL
@@ -45,7 +46,7 @@ _END_ATTEMPTS = text("UPDATE attempts SET result = 'cancelled', ended_at = node_
 
 
 def show_job(database: Database, id: int) -> dict[str, Any]:
-    """Return everything that is known of a job: its row, attempts, deliveries, findings, objects and images.
+    """Return everything that is known of a job: row, attempts, deliveries, findings, objects, images, and what a comparison left out.
 
     Raises
     ------
@@ -57,6 +58,7 @@ def show_job(database: Database, id: int) -> dict[str, Any]:
         if row is None:
             raise ConfigurationError(f"there is no job {id}", hint="dicom-node jobs list")
         found = row_to_json(row) | row_to_json(connection.execute(_RESULT, {"id": id}).one())
+        found["priors_left_out"] = left_out_to_json(found.pop("prior_rule"))
         for name, query in _PARTS.items():
             found[name] = [row_to_json(part) for part in connection.execute(query, {"id": id})]
     return found

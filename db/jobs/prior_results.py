@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from core.concepts.codes import LATERALITY, LONG_AXIS, SHORT_AXIS, TOPOGRAPHICAL_MODIFIER, VOLUME
 from core.policy.priors.choice import PriorRule
 from core.policy.priors.comparison import mean_axis_mm
-from core.policy.priors.same_patient import IdentityDoubt, LeftOut
+from core.policy.priors.same_patient import BETWEEN_STUDIES, OF_THE_STUDY, IdentityDoubt, LeftOut
 from core.records import OrganPlace, PriorFinding, PriorResult
 
 LEFT_OUT, SUPERSEDED = "left_out", "superseded"
@@ -41,6 +41,16 @@ def prior_rule(stored: Mapping[str, Any]) -> PriorRule:
 def left_out_results(stored: Mapping[str, Any]) -> LeftOut:
     """Return from the same column which results the choice has left out."""
     return tuple((IdentityDoubt(doubt), number) for doubt, number in sorted(stored.get(LEFT_OUT, {}).items()))
+
+
+def left_out_to_json(stored: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return from the same column what the choice has left out, for exports; empty where nothing is compared.
+
+    ``results``: how many; 0 for a doubt about the study itself, which is compared with nothing. ``doubt`` is a word of `IdentityDoubt`.
+    """
+    words = OF_THE_STUDY | BETWEEN_STUDIES
+    found = () if stored is None else left_out_results(stored)
+    return [{"doubt": doubt.value, "results": number, "reason": words[doubt]} for doubt, number in found]
 
 
 def slice_thicknesses_mm(connection: Connection, ids: Sequence[int]) -> dict[int, float | None]:

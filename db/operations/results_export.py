@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from db.engine import Database
+from db.jobs.prior_results import left_out_to_json
 from db.row_values import row_to_json
 
 FETCH_ROWS = 500
@@ -14,7 +15,7 @@ FIELDS = (
     "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id", "modality", "job_id", "job_state",
     "outcome", "reason", "revision", "model", "model_version", "model_digest", "finding", "finding_code", "probability", "tier",
     "measurements", "sr_sop_instance_uid", "deliveries", "received_at", "completed_at", "completion_evidence", "inferred_at", "reported_at",
-    "verdict", "inputs", "comparison", "priors",
+    "verdict", "inputs", "comparison", "priors", "priors_left_out",
 )  # fmt: skip
 INPUT_FIELDS = (
     "job_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256", "revision", "run", "model", "model_version",
@@ -32,7 +33,7 @@ _CHANGED_BESIDE = text("""
 """)
 # Two parts, each of which is found by an index; one condition of both would read every finding.
 _ROWS = text(f"""
-    SELECT f.*, given.verdict, missed.verdicts AS missed,
+    SELECT f.*, (SELECT prior_rule FROM jobs WHERE id = f.job_id) AS prior_rule, given.verdict, missed.verdicts AS missed,
         (SELECT coalesce(jsonb_agg(jsonb_build_object('sop_instance_uid', i.sop_instance_uid, 'sha256', i.sha256) ORDER BY i.id), '[]')
          FROM job_inputs ji JOIN instances i ON i.id = ji.instance_id WHERE ji.job_id = f.job_id) AS inputs
     FROM (SELECT * FROM v_findings WHERE CAST(:since AS timestamptz) IS NULL OR changed_at >= :since
@@ -74,12 +75,14 @@ def export_findings(database: Database, *, since: datetime | None = None) -> Ite
     image_sop_instance_uid, frame, image_point, user, at, seen_revision, seen_at. A finding that the model lacks has a row of its own
     behind the first row of its result, with ``verdict.verdict`` "missed". ``inputs`` are the instances that the model was given: SOP
     Instance UID, and SHA-256 of the content. ``priors`` are the earlier results with which the result was compared, and ``comparison`` what
-    that says of the finding (`core.records.FindingComparison`), or None.
+    that says of the finding (`core.records.FindingComparison`), or None. ``priors_left_out``: how many earlier results of the same Patient
+    ID were not compared with, for which doubt (`core.policy.priors.same_patient`).
     """
     with database.begin() as connection:
         jobs = [] if since is None else connection.execute(_CHANGED_BESIDE, {"since": since}).scalars().all()
         for row in connection.execution_options(yield_per=FETCH_ROWS).execute(_ROWS, {"since": since, "jobs": jobs}):
             values = row_to_json(row)
+            values["priors_left_out"] = left_out_to_json(values["prior_rule"])
             missed = [_missed(values, verdict) for verdict in values["missed"] or ()]
             for found in (values, *missed):
                 found["measurements"] = _measurements(found)

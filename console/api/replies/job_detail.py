@@ -55,6 +55,10 @@ class JobDetail(JobEntry):
         description="Earlier results with which this one is compared, the newest first: job_id, model_version, model_digest, study_date, "
         "days"
     )
+    priors_left_out: list[dict[str, Any]] = Field(
+        description="Earlier results of the same Patient ID that are not surely of the patient, and are not compared with: doubt, results "
+        "(how many), reason"
+    )
     attempts_made: list[AttemptResource]
     findings: list[FindingResource]
     reports: list[JobObject]

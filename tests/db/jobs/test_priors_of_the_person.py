@@ -10,7 +10,9 @@ from core.policy.priors.same_patient import IdentityDoubt
 from core.policy.priors.sentences import nothing_earlier
 from db.engine import Database
 from db.jobs.finish import commit_result
+from db.jobs.job_admin import show_job
 from db.jobs.job_leases import fail_job, release_job
+from db.operations.results_export import export_findings
 from tests.db.jobs.test_prior_results import COMPARING, RULE, chosen, claimed_now, receive, report_earlier
 from tests.support.records import claim, complete, identity, prediction, report, rows, run, timings
 
@@ -95,6 +97,19 @@ def test_the_audit_trail_has_the_reason(database: Database) -> None:
         database, f"SELECT details -> 'priors_left_out' FROM audit_events WHERE subject = 'job:{job.id}' AND action = 'job.reported'"
     )
     assert found == [({"nothing_else": 1},)]
+
+
+def test_the_job_and_the_export_name_what_was_left_out(database: Database) -> None:
+    earlier = [report_earlier(database, number, date, **ANONYMOUS) for number, date in ((1, "20250601"), (2, "20240601"))]
+    job = claimed_now(database, **ANONYMOUS)
+    commit_result(database, job, prediction=prediction(), identity=identity(), objects=(report(job),), timings=timings())
+    said = "neither issuer, birth date nor full name shows that it is of the same person"
+    named = [{"doubt": "nothing_else", "results": 2, "reason": said}]
+    shown = show_job(database, job.id)
+    assert (shown["priors_left_out"], "prior_rule" in shown) == (named, False)
+    exported = {row["job_id"]: (row["priors"], row["priors_left_out"]) for row in export_findings(database)}
+    assert exported == {earlier[0]: ([], []), earlier[1]: ([], []), job.id: ([], named)}
+    assert show_job(database, earlier[0])["priors_left_out"] == []
 
 
 def test_a_rule_that_was_stored_before_the_key_existed_is_read(database: Database) -> None:

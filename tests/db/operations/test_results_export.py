@@ -21,7 +21,7 @@ from tests.support.records import Sender, claim, complete, deliver_all, finish, 
 INTERFACE = """study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, patient_id, modality, job_id, job_state,
 outcome, reason, revision, model, model_version, model_digest, finding, finding_code, probability, tier, measurements,
 sr_sop_instance_uid, deliveries, received_at, completed_at, completion_evidence, inferred_at, reported_at,
-verdict, inputs, comparison, priors"""
+verdict, inputs, comparison, priors, priors_left_out"""
 
 
 def test_one_row_per_finding_with_the_fields_of_the_interface(database: Database) -> None:
