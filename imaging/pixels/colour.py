@@ -39,6 +39,8 @@ def _is_ybr(spec: PixelSpec, stream: Codestream | None, notes: list[str]) -> boo
         return declared
     if spec.transfer_syntax_uid in JPEG_2000:
         # The codec has undone the stream's own transform (ICT, RCT); YBR_FULL without one is stored as it is.
+        if spec.photometric == "YBR_FULL_422" and not stream.colour_transform:  # some writers keep what a JPEG of the same image said
+            notes.append("the header says YBR_FULL_422, which does not go with JPEG 2000: the colours may be wrong")
         return declared and not stream.colour_transform and spec.photometric in ("YBR_FULL", "YBR_FULL_422")
     if spec.transfer_syntax_uid not in JPEG_WITH_LOSS:
         return declared

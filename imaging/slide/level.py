@@ -51,6 +51,20 @@ class SlideLevel:
         return self.matrix.rows * self.spacing_mm[0], self.matrix.columns * self.spacing_mm[1]
 
     @property
+    def filled_mm(self) -> tuple[float, float]:
+        """By how much it may be longer than what was scanned, in height and in width: less than a tile, where it ends with a whole one."""
+        matrix, spacing = self.matrix, self.spacing_mm
+        return (
+            0.0 if matrix.rows % matrix.tile_rows else matrix.tile_rows * spacing[0],
+            0.0 if matrix.columns % matrix.tile_columns else matrix.tile_columns * spacing[1],
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was wrong with its images and tolerated, also in the tiles that were decoded so far, in words."""
+        return tuple(dict.fromkeys(note for file in self._files for note in file.notes))
+
+    @property
     def tile_count(self) -> int:
         """The number of tiles that are stored."""
         return len(self._frames)

@@ -1,4 +1,4 @@
-"""The picture of a whole slide, from its coarsest level, and which parts of it are tissue."""
+"""The picture of a whole slide, from one level, and which parts of it are tissue."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from PIL import Image
 
 from imaging.slide.level import GLASS, SlideLevel
 
-MAX_SIDE = 2048
+LEAST_SIDE, MAX_SIDE = 1024, 2048  # of the longer side, in pixels: a tile of 224 pixels at 20x has four or more of a slide of 25 mm
 LEAST_CHROMA = 20  # of 255: largest less smallest channel. Stained tissue has more, glass, dust and pen of black ink have less.
 
 

@@ -24,6 +24,11 @@ class Matrix:
     tile_columns: int
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    @property
     def cells(self) -> tuple[int, int]:
         """Numbers of rows and columns of tiles."""
         return -(-self.rows // self.tile_rows), -(-self.columns // self.tile_columns)
@@ -37,35 +42,43 @@ def read_matrix(file: FrameFile) -> Matrix:
     return Matrix(rows, columns, file.spec.rows, file.spec.columns)
 
 
-def tile_places(file: FrameFile, matrix: Matrix, notes: list[str]) -> Mapping[Cell, int]:
-    """The frame number, from 1, of each tile that the instance holds: of the first focal plane and the first optical path.
+def is_full(file: FrameFile) -> bool:
+    """Whether the instance, or the concatenation that it is a part of, holds every tile."""
+    return str(file.header.get("DimensionOrganizationType", "")).strip().upper() == "TILED_FULL"
 
-    TILED_FULL: row by row, from the frame offset of a concatenation. TILED_SPARSE: as the functional groups of each frame say.
+
+def tile_places(file: FrameFile, matrix: Matrix, frames: int, notes: list[str]) -> Mapping[Cell, int]:
+    """The frame number, from 1, of each tile that the instance holds: of one focal plane and the first optical path.
+
+    TILED_FULL: row by row, from the frame offset of a concatenation; of several focal planes the middle one, because scanners take the
+    others above and below the tissue. TILED_SPARSE: as the functional groups of each frame say; of several planes the first.
+    ``frames``: of the image, which is more than the instance holds where it is a part of a concatenation.
 
     Raises
     ------
     GeometryError
         Tiles that overlap, lie outside of the matrix, or have no position.
     """
-    if str(file.header.get("DimensionOrganizationType", "")).strip().upper() == "TILED_FULL":
-        found = dict(_full(file, matrix))
+    if is_full(file):
+        found = dict(_full(file, matrix, frames))
     else:
         found = {}
         for cell, number in _sparse(file, matrix, notes):
             found.setdefault(cell, number)
     if len(found) < file.spec.frames:
-        notes.append("of several focal planes or optical paths the first was used")
+        notes.append("of several focal planes or optical paths one was used")
     return found
 
 
-def _full(file: FrameFile, matrix: Matrix) -> Iterator[tuple[Cell, int]]:
-    first = _integer(file.header, "ConcatenationFrameOffsetNumber", low=0) or 0
+def _full(file: FrameFile, matrix: Matrix, frames: int) -> Iterator[tuple[Cell, int]]:
+    """Frames are ordered by optical path, then by focal plane, then by row (PS3.3 C.7.6.17.3)."""
     rows, columns = matrix.cells
+    planes = min(_integer(file.header, "TotalPixelMatrixFocalPlanes") or 1, max(1, frames // (rows * columns)))
+    first = (_integer(file.header, "ConcatenationFrameOffsetNumber", low=0) or 0) - planes // 2 * rows * columns
     for number in range(1, file.spec.frames + 1):
         place = first + number - 1
-        if place >= rows * columns:
-            return  # the next focal plane or optical path begins
-        yield divmod(place, columns), number
+        if 0 <= place < rows * columns:
+            yield divmod(place, columns), number
 
 
 def _sparse(file: FrameFile, matrix: Matrix, notes: list[str]) -> Iterator[tuple[Cell, int]]:

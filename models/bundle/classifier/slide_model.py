@@ -30,7 +30,7 @@ class SlideClassifier(PartsClassifier):
 
     def _classify(self, item: Slide) -> Prediction:
         grid, values = self._tile_values(item)
-        notes = dict.fromkeys((self._describe(grid), *item.notes))
+        notes = dict.fromkeys((self._describe(grid), *item.notes, *grid.level.notes))  # of the tiles too, which are decoded now
         prediction = class_prediction(self.card, aggregate(self.card, values), notes=tuple(notes))
         return replace(prediction, findings=tuple(replace(one, **self._place(grid, values, one.label)) for one in prediction.findings))
 

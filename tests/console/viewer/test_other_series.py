@@ -99,7 +99,7 @@ def test_planes_of_a_coronal_series_have_their_names(page: Page, node: ViewerNod
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_place_on_a_whole_slide_is_one_of_its_finest_level(page: Page, node: ViewerNode, tmp_path: Path, levels: int) -> None:
-    """The page shows an overview: of two levels it is four times smaller than the finest one, in each direction."""
+    """The page shows an overview, which is smaller than the finest level."""
     files = [tmp_path / f"{number}.dcm" for number in range(levels)]
     slides = pyramid((20, 40), discs=((10, 20),), study=8700 + levels)[:levels]
     for path, dataset in zip(files, slides, strict=True):

@@ -95,7 +95,7 @@ def test_a_whole_slide_gives_a_report_with_the_place_in_its_matrix_and_a_heat_ma
     references = {item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in points}
     assert references == {levels[0].SOPInstanceUID}
     picture = valid_object(runtime, job, "heatmap", tmp_path)
-    assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == levels[1].SOPInstanceUID, "drawn over the coarsest level"
+    assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == levels[0].SOPInstanceUID, "the coarse level has too few pixels"
 
 
 @pytest.mark.parametrize("modality", ["OPT", "US"])

@@ -17,8 +17,8 @@ RADIUS_PX = 22.0
 
 def slide_view(analysis: Analysis, slide: Slide) -> FindingView | None:
     """The overview with a circle around the tile of each finding, and with the heat map; None without a heat map."""
-    coarsest = slide.levels[-1]
-    view = photograph_view(analysis, Photograph(slide.overview, coarsest.sop_instance_uid, None, "", "", None, ()))
+    shown = slide.overview_level
+    view = photograph_view(analysis, Photograph(slide.overview, shown.sop_instance_uid, None, "", "", None, ()))
     if view is None:
         return None
     first, *others = view.pictures
@@ -26,8 +26,9 @@ def slide_view(analysis: Analysis, slide: Slide) -> FindingView | None:
     for number, finding in enumerate(analysis.prediction.findings, 1):
         level = next((one for one in slide.levels if finding.sop_instance_uid in one.sop_instance_uids), None)
         if level is not None and finding.image_point is not None:
-            column, row = finding.image_point
-            centre = column / level.matrix.columns * image.width, row / level.matrix.rows * image.height
+            (column, row), (down, across) = finding.image_point, slide.overview_scale(level)
+            centre = column * across * image.width / slide.overview.shape[1], row * down * image.height / slide.overview.shape[0]
             draw_circle(image, centre, RADIUS_PX, str(number))
-    caption = f"the slide at {coarsest.pixel_um:.3g} µm per pixel; circles: the tile in which a finding is strongest"
+    pixel_um = shown.pixel_um * shown.matrix.rows / slide.overview.shape[0]
+    caption = f"the slide at {pixel_um:.3g} µm per pixel; circles: the tile in which a finding is strongest"
     return replace(view, frame=None, pictures=(CaptionedPicture(image, caption), *others))

@@ -3,13 +3,19 @@
 import gc
 import weakref
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
+from pydicom.dataset import FileDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 from core.errors import ModelError, NotAnalysable
 from core.states import Outcome
 from imaging.masks import unpack_heat_map
+from imaging.slide import slide as slide_module
 from imaging.slide.slide import Slide, read_slide
 from models.bundle.classifier.slide_model import SlideClassifier
 from models.bundle.classifier.tile_grid import TileGrid, make_grid
@@ -25,9 +31,13 @@ def load(folder: Path, about: str, steps: int = 0) -> Model:
     return load_classifier(folder, inference(GREY), about, steps)
 
 
-def read(folder: Path, **given: object) -> Slide:
+def read(folder: Path, **given: Any) -> Slide:
+    return saved(folder, *pyramid(**given))
+
+
+def saved(folder: Path, fine: FileDataset, coarse: FileDataset) -> Slide:
     paths = [folder / "fine.dcm", folder / "coarse.dcm"]
-    for path, dataset in zip(paths, pyramid(**given), strict=True):
+    for path, dataset in zip(paths, (fine, coarse), strict=True):
         dataset.save_as(path, enforce_file_format=True)
     return read_slide(paths)
 
@@ -54,7 +64,7 @@ def test_one_tile_of_a_slide_is_found(discs: Model, sparse: bool, tmp_path: Path
     assert values.shape == (6, 8)
     assert tuple(np.unravel_index(values.argmax(), values.shape)) == (2, 5)
     assert (values[0] == 0).all(), "tiles of glass have no value"
-    assert heat.step == pytest.approx((1.0, TILE / 4, TILE / 4), rel=0.02)
+    assert heat.step == (1.0, TILE, TILE)
 
 
 def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs: Model, tmp_path: Path) -> None:
@@ -64,6 +74,24 @@ def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs
     assert [one.outcome for one in answers] == [Outcome.NO_FINDING, Outcome.FINDINGS]
     assert discs.heat_map(without, answers[0]) is None
     assert discs.predict([without])[0] == answers[0]
+
+
+def test_what_is_wrong_with_the_tiles_that_are_read_is_in_the_report(
+    discs: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decoded for the network, after the header was read: JPEG 2000 whose header kept the colour space of a JPEG."""
+    fine, coarse = pyramid(discs=((2, 5),))
+    tiles = np.frombuffer(fine.PixelData, np.uint8).reshape(-1, TILE, TILE, 3)
+    fine.PixelData = encapsulate([imagecodecs.jpeg2k_encode(tile, level=0, codecformat="J2K", mct=False) for tile in tiles])
+    fine["PixelData"].is_undefined_length = True
+    fine.file_meta.TransferSyntaxUID, fine.PhotometricInterpretation = JPEG2000Lossless, "YBR_FULL_422"
+    monkeypatch.setattr(slide_module, "LEAST_SIDE", 1)
+    slide = saved(tmp_path, fine, coarse)
+    assert slide.notes == ()
+    (answer,) = discs.predict([slide])
+    assert [note for note in answer.notes if "the colours may be wrong" in note] == [
+        "the header says YBR_FULL_422, which does not go with JPEG 2000: the colours may be wrong"
+    ]
 
 
 def test_a_slide_is_not_kept_in_memory(discs: Model, tmp_path: Path) -> None:
