@@ -76,9 +76,7 @@ def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs
     assert discs.predict([without])[0] == answers[0]
 
 
-def test_what_is_wrong_with_the_tiles_that_are_read_is_in_the_report(
-    discs: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_wrong_with_the_tiles_that_are_read_is_in_the_report(discs: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are decoded for the network, after the header was read: JPEG 2000 whose header kept the colour space of a JPEG."""
     fine, coarse = pyramid(discs=((2, 5),))
     tiles = np.frombuffer(fine.PixelData, np.uint8).reshape(-1, TILE, TILE, 3)
