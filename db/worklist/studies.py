@@ -24,7 +24,8 @@ STATES = ("failed", "receiving", "queued", "running", "reported", "delivered", "
 _UNITS = """
     SELECT count(*) AS units, count(*) FILTER (WHERE u.state = 'complete') AS complete, coalesce(sum(u.held), 0) AS instances,
            count(DISTINCT se.id) AS series, array_agg(DISTINCT se.modality) AS modalities, max(u.last_received_at) AS last_received_at,
-           bool_or(u.state = 'open') AS receiving, array_remove(array_agg(DISTINCT nullif(u.reason, '')), NULL) AS reasons
+           bool_or(u.state = 'open') AS receiving, array_remove(array_agg(DISTINCT nullif(u.reason, '')), NULL) AS reasons,
+           array_agg(DISTINCT u.reason) FILTER (WHERE u.state = 'open' AND u.reason <> '') AS unreadable
     FROM series se JOIN units u ON u.series_id = se.id WHERE se.study_id = st.id
 """
 _RESULTS = """
@@ -54,7 +55,8 @@ _LINES = text(f"""
 class StudyLine:
     """One line of the worklist. ``top`` is the finding with the highest tier; ``findings`` counts all.
 
-    ``reasons``: why jobs failed, else why units were not analysed. ``under_way``: a further result is expected, whatever ``state`` is.
+    ``reasons``: why jobs failed, else why images of open units cannot be read (``unreadable``), else why units were not analysed.
+    ``under_way``: a further result is expected, whatever ``state`` is.
     ``newer_images``: images have arrived or changed since one of the results was made.
     """
 
@@ -80,6 +82,7 @@ class StudyLine:
     reasons: tuple[str, ...]
     under_way: bool
     newer_images: bool
+    unreadable: bool = False
     findings: int = 0
     top: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,7 +144,8 @@ def _line(row: Mapping[Any, Any]) -> StudyLine:
         outcomes=tuple(sorted(name for name in row["outcomes"] or () if name)),
         models=tuple(row["models"] or ()),
         urgent=bool(row["urgent"]),
-        reasons=tuple(row["failures"] or row["reasons"] or ()),
+        reasons=tuple(row["failures"] or row["unreadable"] or row["reasons"] or ()),
+        unreadable=bool(row["unreadable"]),
         under_way=present["receiving"] or not states.isdisjoint(OPEN_JOB_STATES),
         newer_images=bool(row["newer_images"]),
         findings=row["findings"] or 0,

@@ -59,6 +59,13 @@ def test_the_start_page_is_the_worklist_with_state_result_and_model(browser: Bro
         assert f'class="badge {state}"' in page
 
 
+def test_a_study_whose_images_cannot_be_read_says_so(browser: Browser, database: Database) -> None:
+    said = "its images cannot be read now: Stale file handle"
+    assert said not in browser.get("/worklist").text
+    run(database, f"UPDATE units SET reason = '{said}' WHERE state = 'open'")
+    assert said in browser.get("/worklist").text
+
+
 def test_what_a_sender_wrote_is_shown_as_text(browser: Browser) -> None:
     page = browser.get("/worklist").text
     assert "<script>alert" not in page

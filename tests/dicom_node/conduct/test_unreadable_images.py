@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from core.errors import ImagesUnreadable
+from core.errors import ImagesUnreadable, StoreUnavailable
 from core.policy.routes.routing import UNREADABLE_NOW
+from db.blobs.blob_ref import BlobRef
+from db.blobs.open_blobs import open_blobs
+from db.blobs.remote.cached_blobs import CachedBlobs
 from db.complete.units import count_unreadable_units
 from dicom_node.conduct import conductor
 from dicom_node.conduct.image_search import lung_evidence
@@ -18,6 +21,7 @@ from tests.dicom_node.conduct.test_conductor import CHEST, DESTINATIONS, SKIN, r
 from tests.dicom_node.conftest import MakeSettings, Running
 from tests.support.open_files import limited_files
 from tests.support.records import rows, run
+from tests.support.seaweed import SeaweedFs
 from tests.support.send_role import wait_for
 from tests.support.series import DERMOSCOPY, image, series
 from tests.support.storage_scu import send
@@ -119,6 +123,32 @@ def test_while_no_file_can_be_opened_a_unit_waits(node: Running, conducting: Con
     assert (state, "Too many open files" in str(reason)) == ("open", True)
     check_again(node, one)
     assert rows(node.database, UNITS) == [("complete", "")]
+
+
+def test_a_store_on_another_machine_that_fails_decides_nothing(
+    node: Running, make_settings: MakeSettings, seaweed: SeaweedFs, tmp_path: Path
+) -> None:
+    """Where it has lost the bytes of a unit, the others go on; while it does not answer, everything waits."""
+    store = seaweed.section(url="s3://blobs/unreadable", timeout_s=2.0).model_dump()
+    blobs = open_blobs(make_settings(store=store))
+    assert isinstance(blobs, CachedBlobs)
+    one = conductor.Conductor(make_settings(routes=[SKIN], **DESTINATIONS), node.database, blobs)
+    receive(node, photograph(1), photograph(2))
+    (tmp_path / "other").write_bytes(b"other")
+    files = [path_of(node, 1), path_of(node, 2)]
+    for path, stored in zip(files, (tmp_path / "other", files[1]), strict=True):
+        blobs.store.put(BlobRef(path.name, stored.stat().st_size), stored)
+    seaweed.kill()
+    with pytest.raises(StoreUnavailable):
+        one.process_due_units()
+    seaweed.start()
+    check_again(node, one)
+    (first, second) = rows(node.database, UNITS)
+    assert (first[0], "sent other content than blob" in str(first[1]), second) == ("open", True, ("complete", ""))
+    blobs.store.put(BlobRef(files[0].name, files[0].stat().st_size), files[0])
+    check_again(node, one)
+    assert rows(node.database, UNITS) == [("complete", "")] * 2
+    one.close()
 
 
 def test_the_pause_grows_and_is_half_a_minute_at_most(node: Running, conducting: Conducting) -> None:
