@@ -38,6 +38,8 @@ class FrameFile:
         Description of the pixel data; ``spec.frames`` is the number of frames.
     is_colour
         Whether the frames have colours: three samples, or a palette.
+    tile_groups
+        Begin and end, in the file, of the functional groups of the tiles of a whole slide, which the header lacks.
     notes
         What was wrong and tolerated, in words.
     """
@@ -63,6 +65,7 @@ class FrameFile:
         self._one = replace(self.spec, frames=1, extended_offsets=None)
         if self._one.decoded_bytes > MAX_FRAME_BYTES:
             raise PixelError(f"one frame would take {self._one.decoded_bytes} bytes, more than the {MAX_FRAME_BYTES} allowed")
+        self.tile_groups = location.tile_groups
         self._places = frame_places(self._file, self.spec, location)
         with translate_parse_errors("a header that cannot be read"), warnings_as_notes(self.notes):
             read = TolerantReader(self.header, self.notes)
@@ -77,6 +80,10 @@ class FrameFile:
             with translate_parse_errors("a header that cannot be read"), warnings_as_notes(self.notes):
                 self._grey = grey_attributes(self.header, self.spec.frames)
                 self._default_window = common_window(self._grey, self._one)
+
+    def content(self, begin: int, end: int) -> bytes:
+        """The bytes of the file from ``begin`` to ``end``."""
+        return self._file.read(begin, end - begin)
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
         """(Y, X, 3) uint8 of a frame, counted from 1: colours as stored, grey values as the window of the frame shows them.

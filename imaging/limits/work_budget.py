@@ -37,9 +37,14 @@ class WorkLimits:
     passed_bytes: int | None = None
 
 
+# Of the functional groups of the tiles of a whole slide, which are walked and not parsed: 400,000 tiles with four macros each. Each limit
+# alone takes about ten seconds.
+MAX_TILE_ITEMS, MAX_TILE_ELEMENTS = 1 << 21, 1 << 23
+
 FULL = WorkLimits(MAX_ELEMENTS, MAX_ELEMENTS_OF_ITEM, MAX_ITEMS, MAX_VALUES, MAX_NUMBERS, MAX_TEXT_BYTES)
 # What pydicom reads in some 10 ms on a quiet machine: a CT slice with many private elements has less.
 QUICK = WorkLimits(2500, 2500, 250, 4096, 65_536, 256 << 10, passed_bytes=1 << 20)
+OF_TILES = WorkLimits(MAX_TILE_ELEMENTS, MAX_ELEMENTS_OF_ITEM, MAX_TILE_ITEMS, MAX_VALUES, MAX_NUMBERS, MAX_TEXT_BYTES)
 
 _NUMBER_BYTES = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "SQ"})

@@ -1,16 +1,16 @@
 """Where the frames of a tiled image lie in its Total Pixel Matrix (PS3.3 C.7.6.17.3, C.8.12.14)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from core.errors import GeometryError
+from core.errors import CannotUnderstand, GeometryError
 from imaging.frames.frame_file import FrameFile
-from imaging.volume.functional_groups import FrameGroups
-from imaging.wire.notes import warnings_as_notes
+from imaging.slide.tile_groups import TileGroup, TileGroups
 from imaging.wire.tolerant_parser import translate_parse_errors
 
+MAX_GROUPS_BYTES = 1 << 29  # a tile has about 300
 Cell = tuple[int, int]  # (row, column) of a tile in the grid of tiles, from 0
 
 
@@ -50,21 +50,18 @@ def is_full(file: FrameFile) -> bool:
 def tile_places(file: FrameFile, matrix: Matrix, frames: int, notes: list[str]) -> Mapping[Cell, int]:
     """The frame number, from 1, of each tile that the instance holds: of one focal plane and the first optical path.
 
-    TILED_FULL: row by row, from the frame offset of a concatenation; of several focal planes the middle one, because scanners take the
-    others above and below the tissue. TILED_SPARSE: as the functional groups of each frame say; of several planes the first.
+    TILED_FULL: row by row, from the frame offset of a concatenation. TILED_SPARSE: as the functional groups of each frame say. Of several
+    focal planes the middle one, because scanners take the others above and below the tissue.
     ``frames``: of the image, which is more than the instance holds where it is a part of a concatenation.
 
     Raises
     ------
     GeometryError
         Tiles that overlap, lie outside of the matrix, or have no position.
+    CannotUnderstand
+        Functional groups that cannot be read, or more of them than any slide has.
     """
-    if is_full(file):
-        found = dict(_full(file, matrix, frames))
-    else:
-        found = {}
-        for cell, number in _sparse(file, matrix, notes):
-            found.setdefault(cell, number)
+    found = dict(_full(file, matrix, frames) if is_full(file) else _sparse(file, matrix))
     if len(found) < file.spec.frames:
         notes.append("of several focal planes or optical paths one was used")
     return found
@@ -81,21 +78,34 @@ def _full(file: FrameFile, matrix: Matrix, frames: int) -> Iterator[tuple[Cell, 
             yield divmod(place, columns), number
 
 
-def _sparse(file: FrameFile, matrix: Matrix, notes: list[str]) -> Iterator[tuple[Cell, int]]:
-    with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
-        frames = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
-        if len(frames) != file.spec.frames:
-            raise GeometryError(f"{file.spec.frames} tiles expected, {len(frames)} described in the functional groups")
-        rows, columns = matrix.cells
-        for number, frame in enumerate(frames, 1):
-            read = FrameGroups((frame,)).macro_reader("PlanePositionSlideSequence", notes)
-            row, column = read.integer("RowPositionInTotalImagePixelMatrix"), read.integer("ColumnPositionInTotalImagePixelMatrix")
-            if row is None or column is None:
+def _sparse(file: FrameFile, matrix: Matrix) -> Iterator[tuple[Cell, int]]:
+    """For each tile its frame of the middle focal plane, of the optical path that the first frame has."""
+    stacks: dict[Cell, list[tuple[float, int]]] = {}
+    rows, columns, number, path = *matrix.cells, 0, b""
+    with translate_parse_errors("functional groups of tiles that cannot be read"):
+        for number, group in enumerate(_groups(file), 1):
+            if group.row is None or group.column is None:
                 raise GeometryError(f"tile {number} has no position in the Total Pixel Matrix")
-            (down, rest), (right, more) = divmod(row - 1, matrix.tile_rows), divmod(column - 1, matrix.tile_columns)
+            (down, rest), (right, more) = divmod(group.row - 1, matrix.tile_rows), divmod(group.column - 1, matrix.tile_columns)
             if rest or more or not (0 <= down < rows and 0 <= right < columns):
                 raise GeometryError("tiles that overlap or lie outside of the Total Pixel Matrix are not read")
-            yield (down, right), number
+            path = group.path if number == 1 else path
+            if group.path == path:
+                stacks.setdefault((down, right), []).append((group.z, number))
+    if number != file.spec.frames:
+        raise GeometryError(f"{file.spec.frames} tiles expected, {number} described in the functional groups")
+    for cell, stack in stacks.items():
+        yield cell, sorted(stack)[len(stack) // 2][1]
+
+
+def _groups(file: FrameFile) -> Iterable[TileGroup]:
+    if file.tile_groups is None:
+        return ()
+    begin, end = file.tile_groups
+    if end - begin > MAX_GROUPS_BYTES:
+        raise CannotUnderstand(f"functional groups of tiles of {end - begin} bytes, more than the {MAX_GROUPS_BYTES} allowed")
+    implicit, little = file.header.original_encoding
+    return TileGroups(file.content(begin, end), explicit=not implicit, little=bool(little))
 
 
 def _integer(header: Dataset, keyword: str, low: int = 1) -> int | None:

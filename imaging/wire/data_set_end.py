@@ -7,7 +7,7 @@ pydicom reads them, which takes some that PS3.5 does not allow.
 
 import os
 import struct
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from core.errors import CannotUnderstand
 from imaging.limits.work_budget import MAX_FRAGMENTS, WorkBudget
@@ -23,6 +23,7 @@ from imaging.wire.data_elements import (
 
 _HEAD_BYTES = IMPLICIT_HEADER.size  # of an item, and of an element but for a long length
 _PIECE_BYTES = 4096  # many heads where fragments are small, and one system call for each large fragment
+_LARGE_PIECE_BYTES = 64 << 10  # where nothing but heads is expected
 _LONG = frozenset(vr.encode() for vr in VRS_WITH_LONG_LENGTH)
 _OF_ITEMS = frozenset({b"", b"SQ", b"UN"})  # VRs whose values of undefined length are sequences; "": Implicit VR (PS3.5 6.2.2, 7.5)
 _FIRST_MARKERS = frozenset({b"\xff\xd8", b"\xff\x4f"})  # of a frame: Start of Image (JPEG, JPEG-LS), Start of Codestream (JPEG 2000)
@@ -56,6 +57,23 @@ class FilePieces:
         return self._piece[start : start + size]
 
 
+class StreamPieces:
+    """The bytes of a seekable stream, read in pieces."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.size_bytes = stream.seek(0, os.SEEK_END)
+        self._stream = stream
+        self._piece, self._begin = b"", 0
+
+    def read(self, at: int, size: int) -> bytes:
+        """As `Pieces.read`."""
+        start = at - self._begin
+        if start < 0 or start + size > len(self._piece):
+            self._stream.seek(at)
+            self._piece, self._begin, start = self._stream.read(_LARGE_PIECE_BYTES), at, 0
+        return self._piece[start : start + size]
+
+
 def cut_short(how: str) -> CannotUnderstand:
     """The error of a data set that is not whole."""
     return CannotUnderstand(f"the data set is cut short: {how}", hint="send it again from where it is whole")
@@ -81,12 +99,13 @@ class DataSetWalk:
         Whether encapsulated pixel data end, with the data set, behind a whole fragment but without their delimiter.
     """
 
-    def __init__(self, pieces: Pieces, *, explicit: bool, little: bool) -> None:
+    def __init__(self, pieces: Pieces, *, explicit: bool, little: bool, budget: WorkBudget | None = None) -> None:
+        """``budget``: counts the elements and items; None: a new one with the limits of an instance."""
         order = "<" if little else ">"
         self._explicit_head, self._implicit_head = struct.Struct(f"{order}HH2sH"), struct.Struct(f"{order}HHL")
         self._length = struct.Struct(f"{order}L")
         self._pieces, self._explicit = pieces, explicit
-        self._budget = WorkBudget()
+        self._budget = WorkBudget() if budget is None else budget
         self._within = "an element"
         self.has_pixel_data = self.lacks_delimiter = False
 
@@ -98,6 +117,10 @@ class DataSetWalk:
         """Go from the value of the pixel data to the end; ``length`` None: it is undefined."""
         self.has_pixel_data, self._within = True, "its pixel data"
         self._pass_elements(self._pass_fragments(at, nested=False) if length is None else at + length, self._explicit, nested=False)
+
+    def end_of_sequence(self, at: int) -> int:
+        """Where the sequence of undefined length ends whose items begin at ``at``."""
+        return self._pass_items(at, self._explicit)
 
     def has_one_frame_in_each_fragment(self, at: int, frames: int) -> bool:
         """Whether pixel data that begin at ``at`` and lack their delimiter hold every frame, from its first marker to its last.

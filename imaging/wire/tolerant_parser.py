@@ -1,20 +1,24 @@
 """Tolerant parsing of DICOM files with pydicom (PS3.5, PS3.10). Pixel data are located, not decoded.
 
-Takes files without preamble, without file meta information, cut short or deflated. What cannot be read raises `CannotUnderstand`.
+Takes files without preamble, without file meta information, cut short or deflated. What cannot be read raises `CannotUnderstand`. The
+Per-Frame Functional Groups Sequence of whole slides is passed, not parsed: `imaging.slide.tile_groups` reads the places of the tiles.
 """
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.filereader import read_dataset as parse_dataset
 from pydicom.filereader import read_partial
 
 from core.errors import CannotUnderstand, NodeError, system_error_of
 from imaging.limits.bounded_inflate import MAX_INFLATED_BYTES
-from imaging.limits.work_budget import current_budget, work_budget
+from imaging.limits.work_budget import FULL, OF_TILES, WorkBudget, current_budget, work_budget
+from imaging.wire.data_set_end import DataSetWalk, StreamPieces
 from imaging.wire.deflated import deflated_data_set_offset, parse_deflated
 from imaging.wire.notes import add_note, warnings_as_notes
 from imaging.wire.tolerant_stream import PixelLocation, StopAtPixelData, bound_reading
@@ -104,12 +108,14 @@ def _parse(
         stream.seek(0)
         if head[128:132] != b"DICM":
             add_note(notes, "no preamble and DICM prefix as PS3.10 7.1 says")
-        stop = StopAtPixelData(stream, read_pixels=pixels)
+        stop = StopAtPixelData(stream, read_pixels=pixels, stop_at_tiles=True)
         deflated_offset = deflated_data_set_offset(stream)
         if deflated_offset is not None:
             deflated = parse_deflated(stream, deflated_offset, pixels=pixels, notes=notes, max_inflated_bytes=max_inflated_bytes)
             return deflated, None
         dataset = read_partial(bound_reading(stream), stop, defer_size=None if pixels else defer_bytes, force=True)
+        if stop.tile_groups is not None:
+            _parse_behind_tiles(stream, dataset, stop, defer_bytes)
         dataset.fileobj_type = open  # values that were left in the file are read from the file itself, without the bound
         if pixels and not dataset and head:
             dataset = _parse_truncated(stream, notes)
@@ -118,6 +124,25 @@ def _parse(
         if not dataset:
             raise CannotUnderstand("no DICOM data set: it holds no element", hint="send it as DICOM Part 10")
         return dataset, stop.location
+
+
+def _parse_behind_tiles(stream: BinaryIO, dataset: FileDataset, stop: StopAtPixelData, defer_bytes: int | None) -> None:
+    """Add what follows the functional groups of a whole slide's tiles, which are passed: their heads are read, and nothing is decoded."""
+    assert stop.tile_groups is not None
+    begin, length = stop.tile_groups
+    implicit, little = (bool(one) for one in dataset.original_encoding)
+    if length is None:
+        budget = current_budget()
+        walk = DataSetWalk(
+            StreamPieces(stream), explicit=not implicit, little=little, budget=WorkBudget(OF_TILES) if budget.limits is FULL else budget
+        )
+        end = walk.end_of_sequence(begin)
+    else:
+        end = begin + length
+    stream.seek(end)
+    dataset.update(parse_dataset(bound_reading(stream), implicit, little, stop_when=stop, defer_size=defer_bytes))
+    if stop.location is not None:
+        stop.location = replace(stop.location, tile_groups=(begin, end))
 
 
 def _parse_truncated(stream: BinaryIO, notes: list[str]) -> FileDataset:

@@ -6,10 +6,11 @@ from typing import BinaryIO, cast
 
 from pydicom.tag import BaseTag
 
+from core.policy.admission import WHOLE_SLIDE
 from imaging.limits.work_budget import EXTRA_BYTES, MAX_CHARACTER_SET_BYTES, MAX_PASSES, current_budget
-from imaging.wire.data_elements import IMPLICIT_HEADER, LENGTH, PIXEL_DATA_TAGS, UNDEFINED_LENGTH
+from imaging.wire.data_elements import IMPLICIT_HEADER, LENGTH, PER_FRAME_GROUPS, PIXEL_DATA_TAGS, SOP_CLASS_UID, UNDEFINED_LENGTH
 
-LARGE_BYTES = 1 << 20
+LARGE_BYTES, MAX_UID_BYTES = 1 << 20, 64
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 _SHORT_LENGTHS_OF_8, _LONG_LENGTHS_OF_8 = (b"\x08\0", b"\0\x08"), (b"\x08\0\0\0", b"\0\0\0\x08")
 _CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
@@ -17,12 +18,16 @@ _CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
 
 @dataclass(frozen=True, slots=True)
 class PixelLocation:
-    """Where the pixel data element of a file lies: its value starts at ``offset``; ``length`` is None if undefined."""
+    """Where the pixel data element of a file lies: its value starts at ``offset``; ``length`` is None if undefined.
+
+    ``tile_groups``: begin and end of the value of the Per-Frame Functional Groups Sequence of a whole slide, which is not parsed.
+    """
 
     tag: int
     vr: str
     offset: int
     length: int | None
+    tile_groups: tuple[int, int] | None = None
 
     @property
     def end(self) -> int:
@@ -36,16 +41,29 @@ class PixelLocation:
 
 
 class StopAtPixelData:
-    """pydicom's stop condition: stops in front of the pixel data of the outermost data set and keeps their location."""
+    """pydicom's stop condition: stops in front of the pixel data of the outermost data set and keeps their location.
 
-    def __init__(self, stream: BinaryIO, *, read_pixels: bool) -> None:
+    With ``stop_at_tiles`` it stops in front of the functional groups of a whole slide's tiles too. There may be hundreds of thousands, of
+    which pydicom makes 5 KB each.
+    """
+
+    def __init__(self, stream: BinaryIO, *, read_pixels: bool, stop_at_tiles: bool = False) -> None:
         """``read_pixels``: never stop."""
         self._stream = stream
+        self._stop_at_tiles, self._on_slide = stop_at_tiles and not read_pixels, False
         self.read_pixels = read_pixels
         self.location: PixelLocation | None = None
+        self.tile_groups: tuple[int, int | None] | None = None  # where the value begins, and its length, None if undefined
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         """Whether to stop in front of this element."""
+        if self._stop_at_tiles and int(tag) == SOP_CLASS_UID and length <= MAX_UID_BYTES:
+            at = self._stream.tell()
+            self._on_slide = self._stream.read(length).rstrip(b"\0 ") == WHOLE_SLIDE.encode()
+            self._stream.seek(at)
+        if self._on_slide and int(tag) == PER_FRAME_GROUPS and self.tile_groups is None:
+            self.tile_groups = self._stream.tell(), None if length == UNDEFINED_LENGTH else length
+            return True
         if self.read_pixels or int(tag) not in PIXEL_DATA_TAGS:
             return False
         self.location = PixelLocation(int(tag), vr or "OW", self._stream.tell(), None if length == UNDEFINED_LENGTH else length)

@@ -7,8 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
+from imaging.wire.data_elements import (
+    EXPLICIT_LONG_HEADER,
+    IMPLICIT_HEADER,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED_LENGTH,
+    encode_element,
+    encode_item,
+)
 from tests.support.monai_classifiers import drawing
 from tests.support.multi_frame import multi_frame
+from tests.support.series import encoded
 
 WSI = "1.2.840.10008.5.1.4.1.1.77.1.6"
 TILE = 64
@@ -68,3 +79,34 @@ def _place(row: int, column: int) -> Dataset:
     place.RowPositionInTotalImagePixelMatrix, place.ColumnPositionInTotalImagePixelMatrix = row * TILE + 1, column * TILE + 1
     frame.PlanePositionSlideSequence = [place]
     return frame
+
+
+def sparse_file(side: int, *, undefined: bool, sop_class: str = WSI) -> bytes:
+    """A file with ``side`` times ``side`` tiles of one pixel, the last one first, each with a place and an optical path.
+
+    ``undefined``: sequences and items of undefined length.
+    """
+    image = level(np.zeros((TILE, TILE, 3), np.uint8), 0.0005, 1)
+    image.Rows = image.Columns = 1
+    image.TotalPixelMatrixRows = image.TotalPixelMatrixColumns = side
+    image.NumberOfFrames, image.DimensionOrganizationType = side * side, "TILED_SPARSE"
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
+    del image.PixelData
+    cells = reversed([divmod(number, side) for number in range(side * side)])
+    groups = _sequence(0x52009230, [_tile_group(row, column, undefined) for row, column in cells], undefined)
+    return encoded(image) + groups + encode_element(0x7FE00010, "OB", bytes(-(-3 * side * side // 2) * 2))
+
+
+def _tile_group(row: int, column: int, undefined: bool) -> bytes:
+    place = b"".join(encode_element(tag, "SL", (at + 1).to_bytes(4, "little")) for tag, at in ((0x0048021E, column), (0x0048021F, row)))
+    path = encode_element(0x00480106, "SH", b"1 ")
+    return _sequence(0x00480207, [path], undefined) + _sequence(0x0048021A, [place], undefined)
+
+
+def _sequence(tag: int, items: list[bytes], undefined: bool) -> bytes:
+    if not undefined:
+        return encode_element(tag, "SQ", b"".join(map(encode_item, items)))
+    head = EXPLICIT_LONG_HEADER.pack(tag >> 16, tag & 0xFFFF, b"SQ", 0, UNDEFINED_LENGTH)
+    delimiters = ((ITEM, UNDEFINED_LENGTH), (ITEM_END, 0), (SEQUENCE_END, 0))
+    begin, end, last = (IMPLICIT_HEADER.pack(one >> 16, one & 0xFFFF, length) for one, length in delimiters)
+    return head + b"".join(begin + item + end for item in items) + last

@@ -4,7 +4,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from imaging.limits.work_budget import MAX_ITEMS
+from core.policy.admission import WHOLE_SLIDE
+from imaging.limits.work_budget import MAX_ITEMS, MAX_TILE_ITEMS
 from imaging.wire.part10 import data_set_offset
 from imaging.wire.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 
@@ -19,17 +20,20 @@ def has_too_many_items(path: Path | str) -> bool:
     """Whether more item tags than a reader accepts stand before the first tag of pixel data.
 
     By chance these four bytes stand once in 4 GB of a value, so that many of them are a sequence. Counted up to 64 MB, which at eight bytes
-    for an item is far beyond the limit. A deflated data set is inflated for that, piece by piece.
+    for an item is far beyond the limit. A deflated data set is inflated for that, piece by piece. A whole slide may have many more items:
+    those of its tiles.
     """
-    count, kept = 0, b""
-    for piece in _pieces(path):
+    count, kept, most = 0, b"", MAX_ITEMS
+    for number, piece in enumerate(_pieces(path)):
         content = kept + piece
+        if number == 0 and WHOLE_SLIDE.encode() in content[:_HEAD_BYTES]:
+            most = MAX_TILE_ITEMS
         end = content.find(_PIXEL_DATA)
         count += content.count(ITEM_TAG, 0, end if end >= 0 else len(content))
-        if count > MAX_ITEMS or end >= 0:
+        if count > most or end >= 0:
             break
         kept = content[-_OVERLAP_BYTES:]
-    return count > MAX_ITEMS
+    return count > most
 
 
 def _pieces(path: Path | str) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import OverBudget
+from core.policy.admission import WHOLE_SLIDE
 from dicom_node.line_process.parent import LineProcess
 from dicom_node.receive.headers import item_count
 from dicom_node.receive.headers.header_reader import CHILDREN, HeaderReader
@@ -18,9 +19,12 @@ from imaging.limits.work_budget import MAX_ITEMS, QUICK, WorkBudget
 from imaging.wire.part10 import data_set_offset
 from tests.fuzz.costly_datasets import EMPTY_ITEM, SEQUENCE_END, costly_datasets, file_of
 from tests.fuzz.seed_files import Seed
+from tests.support.multi_frame import ULTRASOUND_LOOP
 from tests.support.series import encoded, image
+from tests.support.slides import sparse_file
 
 MOST_MEMORY_BYTES = 64 << 20
+SIDE = 101  # of a slide in tiles, which have three items each: more than MAX_ITEMS
 MORE = 1  # the count at which a limit refuses is one more than it allows
 
 
@@ -166,3 +170,15 @@ def _children_of(parent: int) -> list[int]:
         if b"dicom_node.receive.headers.header_process" in command and int(status.rpartition(")")[2].split()[1]) == parent:
             found.append(int(folder.name))
     return found
+
+
+def test_a_whole_slide_with_many_tiles_is_read_in_a_child(reader: HeaderReader, tmp_path: Path, done_here: Counter[str]) -> None:
+    """Its functional groups are passed and not parsed; another SOP class with as many is refused."""
+    path = tmp_path / "slide.dcm"
+    path.write_bytes(sparse_file(SIDE, undefined=True))
+    header = reader.read(path)
+    assert (header.sop_class_uid, header.number_of_frames) == (WHOLE_SLIDE, SIDE * SIDE)
+    assert done_here["items"] <= QUICK.items + MORE
+    path.write_bytes(sparse_file(SIDE, undefined=True, sop_class=ULTRASOUND_LOOP))
+    with pytest.raises(OverBudget, match=f"more than {MAX_ITEMS} items of sequences"):
+        reader.read(path)
