@@ -1,6 +1,5 @@
 """A whole slide: the levels of its pyramid, and a small picture of it (PS3.3 A.32.8, C.8.12.4)."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.counted import counted
-from core.errors import GeometryError, NotAnalysable
+from core.errors import NotAnalysable
 from core.policy.admission import WHOLE_SLIDE
 from imaging.frames.concatenation import check_whole
 from imaging.frames.frame_file import FrameFile
-from imaging.frames.pixel_measures import pixel_spacing
 from imaging.slide.level import SlideLevel
+from imaging.slide.level_images import FINER, read_level
 from imaging.slide.overview import LEAST_SIDE, draw_overview
-from imaging.slide.tile_places import Matrix, is_full, read_matrix, tile_places
-from imaging.wire.notes import add_note, warnings_as_notes
-from imaging.wire.tolerant_parser import translate_parse_errors
-from imaging.wire.tolerant_values import TolerantReader
+from imaging.slide.tile_places import Matrix, read_matrix
+from imaging.wire.notes import add_note
 
 OTHER_AREA = 0.1  # share by which height or width of the area that a level shows may differ from that of the finest
-SAME_PLACE = 0.01  # share of the diagonal by which corners may lie apart: scanners state those of focal planes with small differences
-FINER, COARSER = 0.02, 0.1  # shares by which a level may miss the wanted pixel size, and by which it may be too coarse
+COARSER = 0.1  # share by which the pixels of a level may be larger than the wanted ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ def read_slide(paths: Sequence[Path], *, whole: bool = True) -> Slide:
     grouped: dict[Matrix, list[FrameFile]] = defaultdict(list)
     for file in files:
         grouped[read_matrix(file)].append(file)
-    levels = sorted((_read_level(matrix, found, notes, whole) for matrix, found in grouped.items()), key=lambda level: level.pixel_um)
+    levels = sorted((read_level(matrix, found, notes, whole) for matrix, found in grouped.items()), key=lambda level: level.pixel_um)
     large = [level for level in levels if max(level.matrix.shape) >= LEAST_SIDE]
     overview = draw_overview(shown := large[-1] if large else levels[0])
     for note in (note for file in files for note in file.notes):
@@ -144,58 +140,3 @@ def _is_same_length(first_mm: float, other_mm: float, filled_mm: float, pixel_mm
     if first_mm < other_mm < first_mm + filled_mm:
         return True
     return abs(first_mm - other_mm) <= OTHER_AREA * max(first_mm, other_mm) + pixel_mm
-
-
-def _read_level(matrix: Matrix, found: list[FrameFile], notes: list[str], whole: bool) -> SlideLevel:
-    files, *others = _images(found)
-    if others:
-        if whole and any(_is_elsewhere(files[0], other[0]) for other in others):
-            raise NotAnalysable("the images of the slide show several areas of one size", hint="send each scanned area as a series")
-        add_note(notes, "of several images of one level the first was used")
-    spacing = pixel_spacing(files[0].header)
-    if spacing is None:
-        raise GeometryError("the slide states no Pixel Spacing: its magnification is not known", hint="correct the images at their source")
-    if abs(spacing[0] - spacing[1]) > FINER * max(spacing):
-        raise GeometryError(f"the pixels of the slide are not square: {spacing[0]:g} x {spacing[1]:g} mm")
-    of_places: list[str] = []
-    frames = sum(file.spec.frames for file in files)
-    places = [tile_places(file, matrix, frames, of_places) for file in files]
-    for note in of_places:
-        add_note(notes, note)
-    there, cells = sum(map(len, places)), matrix.cells[0] * matrix.cells[1]
-    if whole and is_full(files[0]) and there < cells:
-        raise GeometryError(f"a TILED_FULL image of {cells} tiles has {there}", hint="send all its tiles, or TILED_SPARSE")
-    return SlideLevel(files, places, matrix, spacing)
-
-
-def _images(files: Sequence[FrameFile]) -> list[list[FrameFile]]:
-    """The files of each image of one level, the lowest Instance Number first: one file, or the parts of one concatenation in their order.
-
-    A level has several where focal planes, optical paths or extended depth of field are images of their own.
-    """
-    images: dict[str, list[FrameFile]] = defaultdict(list)
-    for file in files:
-        is_part = "ConcatenationFrameOffsetNumber" in file.header
-        images[str(file.header.get("ConcatenationUID", "")) if is_part else file.sop_instance_uid].append(file)
-    ordered = [sorted(one, key=lambda file: int(file.header.get("ConcatenationFrameOffsetNumber") or 0)) for one in images.values()]
-    return sorted(ordered, key=lambda one: min(file.instance_number for file in one))
-
-
-def _is_elsewhere(one: FrameFile, other: FrameFile) -> bool:
-    """Whether two images of one size begin at places on the slide that are further apart than a hundredth of their diagonal."""
-    first, second = _origin_mm(one), _origin_mm(other)
-    spacing, matrix = pixel_spacing(one.header), read_matrix(one)
-    if first is None or second is None or spacing is None:
-        return False
-    return math.dist(first, second) > SAME_PLACE * math.hypot(matrix.rows * spacing[0], matrix.columns * spacing[1])
-
-
-def _origin_mm(file: FrameFile) -> tuple[float, float] | None:
-    """X and Y of the upper left corner on the slide (PS3.3 C.8.12.4); None where they are not stated."""
-    notes: list[str] = []
-    with translate_parse_errors("a header that cannot be read"), warnings_as_notes(notes):
-        for item in (file.header.get("TotalPixelMatrixOriginSequence") or [])[:1]:
-            read = TolerantReader(item, notes)
-            x, y = (read.number(f"{axis}OffsetInSlideCoordinateSystem") for axis in "XY")
-            return None if x is None or y is None else (x, y)
-    return None

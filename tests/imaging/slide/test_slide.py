@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
 
 from core.errors import GeometryError, NodeError, NotAnalysable
 from imaging.slide import level as level_module
@@ -29,6 +30,14 @@ def saved(datasets: list[FileDataset], folder: Path) -> list[Path]:
 
 def read(datasets: list[FileDataset], folder: Path) -> Slide:
     return read_slide(saved(datasets, folder))
+
+
+def at(x: float, y: float, z: float) -> Sequence:
+    """Total Pixel Matrix Origin Sequence."""
+    corner = Dataset()
+    for axis, value in zip("XYZ", (x, y, z), strict=True):
+        setattr(corner, f"{axis}OffsetInSlideCoordinateSystem", value)
+    return Sequence([corner])
 
 
 def concatenation(image: FileDataset, firsts: list[int], uid: str = "2.25.5") -> list[FileDataset]:
@@ -103,15 +112,13 @@ def test_of_two_images_of_one_level_the_first_is_read_whole(tmp_path: Path) -> N
         folder.mkdir()
         slide = read([*second, *concatenation(fine, [0, 20]), coarse], folder)
         assert np.array_equal(slide.levels[0].region(0, 0, *PIXELS.shape[:2]), PIXELS)
-        assert slide.notes == ("of several images of one level the first was used",)
+        assert slide.notes == ("of several images of one level one was used",)
 
 
 def test_a_second_area_of_the_same_size_is_not_left_out_silently(tmp_path: Path) -> None:
     images = [level(PIXELS, 0.0005, number) for number in (1, 2)]
     for image, x in zip(images, (10.0, 10.0001), strict=True):
-        corner = Dataset()
-        corner.XOffsetInSlideCoordinateSystem, corner.YOffsetInSlideCoordinateSystem = x, 20.0
-        image.TotalPixelMatrixOriginSequence = [corner]
+        image.TotalPixelMatrixOriginSequence = at(x, 20.0, 0.0)
     assert len(read(images, tmp_path).levels) == 1
     images[1].TotalPixelMatrixOriginSequence[0].XOffsetInSlideCoordinateSystem = 11.0
     with pytest.raises(NotAnalysable, match="several areas of one size"):
@@ -130,12 +137,16 @@ def test_of_focal_planes_the_middle_one_is_read(firsts: list[int], tmp_path: Pat
     assert slide.notes == ("of several focal planes or optical paths one was used",)
 
 
-def test_planes_that_are_images_of_their_own_are_not_searched_in_one_of_them(tmp_path: Path) -> None:
-    """Each instance states the number of focal planes of the slide, as some writers do."""
+@pytest.mark.parametrize("heights", [(2.5, 0.0, 5.0), (0.0, 0.0, 0.0)])
+def test_of_planes_that_are_images_of_their_own_the_middle_one_is_read(heights: tuple[float, ...], tmp_path: Path) -> None:
+    """The first where their heights are not known. Each states the number of focal planes of the slide, as some writers do."""
     images = [level(pixels, 0.0005, number) for number, pixels in enumerate((PIXELS, 255 - PIXELS, PIXELS // 2), 1)]
-    for image in images:
-        image.TotalPixelMatrixFocalPlanes = 3
-    assert np.array_equal(read(images, tmp_path).levels[0].region(0, 0, *PIXELS.shape[:2]), PIXELS)
+    for image, height in zip(images, heights, strict=True):
+        image.TotalPixelMatrixFocalPlanes, image.TotalPixelMatrixOriginSequence = 3, at(10, 20, height)
+    others = level(PIXELS // 3, 0.0005, 4, ExtendedDepthOfField="YES", TotalPixelMatrixOriginSequence=at(10, 20, 1.0))
+    slide = read([*images, others], tmp_path)
+    assert np.array_equal(slide.levels[0].region(0, 0, *PIXELS.shape[:2]), PIXELS)
+    assert slide.notes == ("of several images of one level one was used",)
 
 
 def test_a_full_image_without_all_its_tiles_is_read_for_display_only(tmp_path: Path) -> None:
