@@ -74,6 +74,12 @@ class SlideLevel:
         found = self._frames.get((int(row) // self.matrix.tile_rows, int(column) // self.matrix.tile_columns))
         return self.sop_instance_uid if found is None else self._files[found[0]].sop_instance_uid
 
+    def holds(self, top: int, left: int, rows: int, columns: int) -> bool:
+        """Whether any tile is stored in this region."""
+        high, wide = self.matrix.tile_rows, self.matrix.tile_columns
+        down, across = range(top // high, -(-(top + rows) // high)), range(left // wide, -(-(left + columns) // wide))
+        return any((row, column) in self._frames for row in down for column in across)
+
     def tile(self, cell: Cell) -> NDArray[np.uint8] | None:
         """(Y, X, 3) uint8 of one stored tile; None where the scanner has stored none. Raises `PixelError`."""
         found = self._frames.get(cell)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.counted import counted
 from core.records import HeatMap, ModelIdentity, Prediction
 from imaging.masks import pack_heat_map
 from imaging.slide.slide import Slide
@@ -48,12 +49,16 @@ class SlideClassifier(PartsClassifier):
         return {"sop_instance_uid": grid.level.instance_at(row, column), "image_point": (column, row)}
 
     def _describe(self, grid: TileGrid) -> str:
-        rule, glass = aggregation_rule(int(self.card.preprocessing["top"]), self.part), int(np.prod(grid.shape)) - len(grid.tissue)
-        return (
+        rule = aggregation_rule(int(self.card.preprocessing["top"]), self.part)
+        glass = int(np.prod(grid.shape)) - len(grid.tissue) - grid.not_stored
+        there = (
             f"The values of the classes are {rule}, of {len(grid.tissue)} tiles of {grid.size} pixels of "
             f"{float(self.card.preprocessing['pixel_um']):g} µm, read from the level of {grid.level.pixel_um:.3g} µm; "
             f"{glass} tiles with less tissue than {float(self.card.preprocessing['least_tissue']):.0%} were left out."
         )
+        if not grid.not_stored:
+            return there
+        return f"{there} Not analysed: {counted(grid.not_stored, 'tile')} with tissue in the overview, of which this level stores nothing."
 
     def heat_map(self, item: Any, prediction: Prediction) -> HeatMap | None:
         """The value of the first finding's class in each tile, on the slide's overview; None without a finding."""

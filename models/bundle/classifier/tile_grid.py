@@ -29,6 +29,8 @@ class TileGrid:
         Rows and columns of the grid; tiles at the right and lower edge reach beyond the slide, as glass.
     tissue
         (T, 2): row and column of the tiles with tissue.
+    not_stored
+        The number of further tiles that have tissue in the overview, and of which the level stores nothing.
     """
 
     level: SlideLevel
@@ -36,6 +38,7 @@ class TileGrid:
     size: int
     shape: tuple[int, int]
     tissue: npt.NDArray[np.intp]
+    not_stored: int = 0
 
     def picture(self, index: int) -> npt.NDArray[np.uint8]:
         """(size, size, 3) uint8 of the tile ``index`` of those with tissue. Raises `PixelError`."""
@@ -62,7 +65,7 @@ def make_grid(slide: Slide, card: ModelCard) -> TileGrid:
     Raises
     ------
     NotAnalysable
-        No level is fine enough, no tile has tissue, or more of them than the card allows.
+        No level is fine enough, no tile has tissue or is stored, or more of them than the card allows.
     """
     settings = card.preprocessing
     pixel_um, size = float(settings["pixel_um"]), int(settings["tile"])
@@ -72,12 +75,16 @@ def make_grid(slide: Slide, card: ModelCard) -> TileGrid:
         side = size  # within what the stated pixel size is rounded by: no resampling
     shape = -(-level.matrix.rows // side), -(-level.matrix.columns // side)
     share = _tissue_share(slide, level, side, shape)
-    tissue = np.argwhere(share >= float(settings["least_tissue"]))
+    in_overview = np.argwhere(share >= float(settings["least_tissue"]))
+    stored = [level.holds(int(row) * side, int(column) * side, side, side) for row, column in in_overview]
+    tissue = in_overview[np.array(stored, bool)]
+    if len(in_overview) and not len(tissue):
+        raise NotAnalysable("no tile with tissue is stored in the level that is read", hint="send its missing instances")
     if not len(tissue):
         raise NotAnalysable(f"no tile of the slide has {float(settings['least_tissue']):.0%} of tissue", hint="is the slide stained?")
     if len(tissue) > int(settings["most"]):
         raise NotAnalysable(f"{len(tissue)} tiles have tissue, and the model's card allows {int(settings['most'])} (preprocessing.most)")
-    return TileGrid(level, side, size, shape, tissue)
+    return TileGrid(level, side, size, shape, tissue, len(in_overview) - len(tissue))
 
 
 def _tissue_share(slide: Slide, level: SlideLevel, side: int, shape: tuple[int, int]) -> npt.NDArray[np.float64]:

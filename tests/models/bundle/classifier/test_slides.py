@@ -76,6 +76,26 @@ def test_a_slide_without_disc_has_no_finding_and_each_slide_its_own_values(discs
     assert discs.predict([without])[0] == answers[0]
 
 
+def test_tissue_without_stored_tiles_is_named_and_not_analysed_as_glass(
+    discs: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the last instance of a concatenation is missing that does not state its number of instances."""
+    monkeypatch.setattr(slide_module, "LEAST_SIDE", 1)
+    fine, coarse = pyramid(discs=((2, 5),), sparse=True)
+    del fine.PerFrameFunctionalGroupsSequence[17:]
+    fine.NumberOfFrames, fine.PixelData = 17, fine.PixelData[: 17 * TILE * TILE * 3]
+    (answer,) = discs.predict([saved(tmp_path, fine, coarse)])
+    assert next(note for note in answer.notes if note.startswith("The values")).endswith(
+        "28 tiles with less tissue than 10% were left out. "
+        "Not analysed: 3 tiles with tissue in the overview, of which this level stores nothing."
+    )
+    del fine.PerFrameFunctionalGroupsSequence[1:]
+    fine.PerFrameFunctionalGroupsSequence[0].PlanePositionSlideSequence[0].RowPositionInTotalImagePixelMatrix = 1
+    fine.NumberOfFrames, fine.PixelData = 1, fine.PixelData[: TILE * TILE * 3]
+    with pytest.raises(NotAnalysable, match="no tile with tissue is stored in the level that is read"):
+        discs.predict([saved(tmp_path, fine, coarse)])
+
+
 def test_what_is_wrong_with_the_tiles_that_are_read_is_in_the_report(discs: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are decoded for the network, after the header was read: JPEG 2000 whose header kept the colour space of a JPEG."""
     fine, coarse = pyramid(discs=((2, 5),))
