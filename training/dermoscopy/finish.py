@@ -37,7 +37,7 @@ REFUSED_OF_TRAINING = 0.015  # this share of the training images is beyond the l
 # A limit in the card of an ensemble.
 ENSEMBLE_LIMIT = (
     "Several networks answer together: the figures are of half of one fold's lesions, a tenth of the data, which none of them"
-    " learned, so their intervals are wide; single networks on all data stand under cross-validation."
+    " learned, so their intervals are wide; networks of the folds on all data stand under cross-validation."
 )
 QUALITY_STEP = 4  # every fourth training image is enough for the limits of sharpness and exposure
 
@@ -65,7 +65,8 @@ def finish_fold(
         **recipes,
     }
     own = tuple(line for line in before.limits if line != ENSEMBLE_LIMIT)
-    card = replace(before, limits=own, thresholds={**before.thresholds, **limits}, network=NETWORK, training=training)
+    kept = {name: limit for name, limit in before.thresholds.items() if name != "min_outline"}  # it was measured with other weights
+    card = replace(before, limits=own, thresholds={**kept, **limits}, network=NETWORK, training=training)
     return write_release(ensemble, card, images, data, out, progress, limit_per_class)
 
 
