@@ -102,8 +102,8 @@ models: .venv/.training  ## train every model from DATA (default ../shared/data)
 
 crossval: .venv/.training  ## train and measure dermoscopy_7class fold by fold in out/crossval (resumable), then the pages
 	$(BIN)/dicom-node models crossval dermoscopy_7class --data "$(DATA)" --out out/crossval $(ARGS) >/dev/null
-	$(BIN)/python -m training.dermoscopy.transfer.cross_validation --data "$(DATA)" --out out/transfer --base out/crossval/ensemble $(ARGS)
-	cp out/transfer/crossval.json docs/models/dermoscopy_7class/
+	$(BIN)/python -m training.dermoscopy.transfer.cross_validation --data "$(DATA)" --out out/transfer_folds --base out/crossval/ensemble $(ARGS)
+	cp out/transfer_folds/crossval.json docs/models/dermoscopy_7class/
 	$(BIN)/dicom-node models docs
 
 figures: .venv/.training  ## measure the models on DATA: figures and pictures into docs/models, then the pages; real images stay in out/figures
