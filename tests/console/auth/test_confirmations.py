@@ -64,6 +64,7 @@ def test_a_link_that_is_shown_once_is_copied(page: Page) -> None:
 
 def test_the_page_of_sign_in_says_why_it_is_shown(page: Page, database: Database) -> None:
     page.goto("/worklist")
+    page.goto("about:blank")  # the worklist asks for news and, once the session has ended, leads to the page of sign-in by itself
     run(database, "UPDATE sessions SET ended_at = node_now()")
     page.goto("/models?x=1")
     page.wait_for_selector(f".notice:text-is('{NOTICES['ended']}')")
